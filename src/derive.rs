@@ -6,6 +6,7 @@ mod counter_window;
 mod coverage;
 mod direction;
 mod engine;
+mod event_window;
 mod events;
 mod forwarded;
 mod forwards;

@@ -4,6 +4,7 @@ mod cell;
 mod contexts;
 mod definition;
 pub mod error;
+mod event_columns;
 mod events;
 pub mod forwards;
 pub mod identity;

@@ -1,6 +1,9 @@
 //! A small machine for tests of this module, and a large one.
 
-use crate::model::snapshot::{Direction, EventLog, LastOwner, Port, ProcessFacts, Rates, SocketFacts};
+use crate::model::sample::{ClosedBy, Event, EventKind, EventProcess};
+use crate::model::snapshot::{
+    Direction, EventLog, EventRow, LastOwner, Port, ProcessBy, ProcessFacts, Rates, SocketFacts,
+};
 use crate::model::{
     Addr, Backend, BackendInfo, Endpoint, Family, Faults, FdUsage, Missing, Namespace, Owner, ProcInfo,
     Process, Proto, Sample, Snapshot, Socket, SocketId, Stamp, State, StateCounts, Unit, Wants,
@@ -179,6 +182,50 @@ pub(crate) fn snapshot(rows: Vec<Row>, processes: Vec<Process>, names: &[&str]) 
         opened: 0,
         closed: 0,
         events: EventLog::default(),
+    }
+}
+
+/// A connection of a process in a unit that the peer closed.
+pub(crate) fn closed_event(units: &[Unit]) -> EventRow {
+    let process =
+        Some(Arc::new(EventProcess { pid: 9, start_ns: 1, comm: "api".into(), uid: 7, cgroup_id: 1 }));
+    let event = Event {
+        at_ns: 9_000_000_000,
+        kind: EventKind::Closed,
+        id: SocketId { netns: 0, cookie: 5 },
+        family: Family::Inet,
+        proto: Proto::Tcp,
+        local: ep("10.0.0.1:80"),
+        remote: Some(ep("10.0.0.9:5000")),
+        iface: 0,
+        process: process.clone(),
+        uid: Some(7),
+        inbound: Some(true),
+        start_ns: 1_000_000_000,
+        opened_ns: 2_000_000_000,
+        tx: Some(200),
+        rx: Some(100),
+        retrans: Some(0),
+        rtt_us: Some(90),
+        closed_by: Some(ClosedBy::Peer),
+        errno: 0,
+        from: Some(State::LastAck),
+        state_us: None,
+    };
+    EventRow {
+        number: 1,
+        event,
+        count: 1,
+        counted: false,
+        unix_ns: 1_795_801_755_411_000_000,
+        process,
+        process_by: ProcessBy::Event,
+        direction: Direction::In,
+        duration_ns: Some(7_000_000_000),
+        is_lower_bound: false,
+        unit: Some((Arc::from(units), 0)),
+        netns_inode: 1,
+        netns_name: "host".into(),
     }
 }
 

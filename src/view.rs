@@ -216,4 +216,63 @@ mod tests {
         let again = view("", Some("state")).arrange(&snap);
         assert_eq!(a.groups[2].id, again.groups[2].id);
     }
+
+    #[test]
+    fn ipv4_and_ipv6_of_one_service_are_a_group_between_single_rows() {
+        let listen = |local: &str, owners: &[u32]| row(Proto::Tcp, State::Listen, local, "*", owners);
+        let udp = |local: &str| row(Proto::Udp, State::Unconn, local, "*", &[0]);
+        let rows = vec![
+            listen("0.0.0.0:22", &[1]),
+            listen("[::]:80", &[0]),
+            listen("0.0.0.0:80", &[0, 1]),
+            listen("0.0.0.0:90", &[0]),
+            listen("[::]:90", &[1]),
+            listen("127.0.0.1:631", &[0]),
+            listen("[::1]:631", &[0]),
+            listen("10.0.0.4:700", &[0]),
+            listen("[::]:700", &[0]),
+            listen("0.0.0.0:800", &[]),
+            listen("[::]:800", &[]),
+            listen("[::]:900", &[0]),
+            udp("0.0.0.0:53"),
+            udp("0.0.0.0:67"),
+            udp("[::]:53"),
+        ];
+        let owners = vec![process(1, "nginx", 0, 1, 10), process(2, "sshd", 0, 1, 10)];
+        let snap = snapshot(rows, owners, &[]);
+        for sort in ["", "local:desc", "pid"] {
+            let v = View {
+                sort: if sort.is_empty() { vec![] } else { sort::parse(sort, &SOCKETS).unwrap() },
+                ..view("", Some("state"))
+            };
+            let a = v.arrange(&snap);
+            assert_consistent(&a);
+            let mut folded: Vec<(String, Vec<u32>)> = a
+                .groups
+                .iter()
+                .filter(|g| g.depth == 1)
+                .map(|g| {
+                    let mut rows = a.members(g).to_vec();
+                    rows.sort_unstable();
+                    (g.title(&snap), rows)
+                })
+                .collect();
+            folded.sort();
+            let want = [("*:53", [12, 14]), ("*:80", [1, 2]), ("localhost:631", [5, 6])];
+            assert_eq!(folded, want.map(|(t, r)| (t.to_owned(), r.to_vec())), "{sort}");
+            for g in a.groups.iter().filter(|g| g.depth == 1) {
+                let filter = g.filter(GroupBy::State, &snap).unwrap();
+                let f = Filter::parse(&filter, &SOCKETS).unwrap_or_else(|e| panic!("{filter}: {e}"));
+                let m = f.over(&snap);
+                let got: Vec<u32> = a.rows.iter().copied().filter(|r| m.matches(*r as usize)).collect();
+                assert_eq!(got, a.members(g), "{filter}");
+            }
+        }
+        let a = view("proto:tcp", Some("state")).arrange(&snap);
+        assert_eq!(
+            a.lines(&|_, depth| depth == 1)[..5],
+            [Line::Group(0), Line::Row(0), Line::Group(1), Line::Row(4), Line::Row(3)],
+            "by port"
+        );
+    }
 }

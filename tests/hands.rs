@@ -153,6 +153,8 @@ fn key_bar_follows_the_selection() {
     let mut s = s.press("h");
     assert!(s.bar().starts_with(" ↵ expand "), "{}", s.bar());
     let mut s = s.press("lj");
+    assert!(s.bar().starts_with(" ↵ expand "), "IPv4 and IPv6 of a service: {}", s.bar());
+    let mut s = s.press("j");
     assert!(s.bar().starts_with(" ↵ details "), "{}", s.bar());
     let mut s = s.press("<enter>");
     assert!(s.bar().starts_with(" ↵ close details "), "{}", s.bar());
@@ -290,7 +292,7 @@ fn ages_are_lower_bounds_and_blank_names_are_quoted() {
 #[test]
 fn sections_without_content_are_omitted() {
     // A listener with an empty queue has no finding; one whose queue fills has.
-    let mut s = Hands::new(100, 40).press("j<enter>").polls(3);
+    let mut s = Hands::new(100, 40).press("jj<enter>").polls(3);
     let text = s.text();
     assert!(text.contains("lifecycle") && !text.contains("findings"), "{text}");
     let mut s = s.press("<esc>/:8443 state:listen<enter>j<enter>").polls(3);

@@ -46,6 +46,12 @@ mod compare;
 mod descriptors;
 #[path = "live/ephemeral.rs"]
 mod ephemeral;
+#[path = "live/event_findings.rs"]
+mod event_findings;
+#[path = "live/event_loss.rs"]
+mod event_loss;
+#[path = "live/event_sources.rs"]
+mod event_sources;
 #[path = "live/events.rs"]
 mod events;
 #[path = "live/expressions.rs"]
@@ -209,6 +215,17 @@ const CASES: &[Case] = cases! {
     User events ["python3"] {
         closes_are_counted_without_bpf
     }
+    Root event_findings [] {
+        findings_name_who_connects_where_and_how_often
+    }
+    Root event_loss ["setpriv"] {
+        closes_beyond_the_receive_buffer_are_counted_as_lost
+        events_beyond_the_ring_are_counted_with_their_bytes
+    }
+    Root event_sources ["python3", "setpriv", "unshare", "mount"] {
+        source_follows_the_capabilities
+        source_without_bpf_is_sock_diag_with_the_reason
+    }
     Root events ["python3", "setpriv"] {
         short_connections_are_all_seen_with_process_and_bytes
         end_of_a_connection_has_its_cause
@@ -222,6 +239,7 @@ const CASES: &[Case] = cases! {
     Root netns ["python3", "setpriv", "unshare"] {
         namespaces_without_a_process_are_read
         namespace_of_visible_and_hidden_processes_is_one
+        namespace_of_ip_netns_exec_has_its_name_for_every_user
     }
     Root hostile_rules ["nft", "iptables-legacy-restore", "setpriv", "unshare"] {
         namespace_of_another_user_delays_no_forwards

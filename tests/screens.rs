@@ -3,6 +3,8 @@
 // Tests may panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "screens/events.rs"]
+mod events;
 #[path = "screens/world.rs"]
 mod world;
 
@@ -125,9 +127,14 @@ fn other_views() {
 /// Views whose data the small world has not: those of the demo.
 #[test]
 fn views_of_the_demo() {
-    for (name, keys) in
-        [("limits", "5"), ("forwards", "6"), ("map", "7"), ("events", "8"), ("event", "8j<enter>")]
-    {
+    for (name, keys) in [
+        ("limits", "5"),
+        ("forwards", "6"),
+        ("map", "7"),
+        ("events", "8"),
+        ("event", "8j<enter>"),
+        ("service", "jjjjj<right>"),
+    ] {
         for size in ["80x24", "120x36", "160x45"] {
             let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_sockscope"));
             program.args(["--demo", "screenshot", "--size", size, "--keys", keys, "--lang", "en"]);
@@ -176,6 +183,54 @@ fn ascii_without_color_has_the_same_content() {
     }
     insta::assert_snapshot!("ascii_80x24", Screen::with(80, 24, options()).show());
     insta::assert_snapshot!("ascii_processes", Screen::with(80, 24, options()).press("3").show());
+}
+
+/// Characters of gauges, sparklines and charts.
+fn is_picture(c: char) -> bool {
+    "━╾▁▂▃▄▅▆▇█░▓".contains(c) || ('\u{2800}'..='\u{28ff}').contains(&c)
+}
+
+#[test]
+fn calm_screens_have_the_figures_without_gauges_and_sparklines() {
+    let pages =
+        ["", "<enter>", "2", "2<enter>", "3", "3<enter>", "4", "4<enter>", "5", "5<enter>", "6", "7", "8"];
+    let mut pictures = 0;
+    for keys in pages {
+        for (w, h) in [(80, 24), (160, 45)] {
+            let calm = Options { calm: true, ..Options::default() };
+            let calm = Screen::with(w, h, calm).press(keys).show();
+            assert!(!calm.contains(is_picture), "{keys} {w}x{h}:\n{calm}");
+            let moving = Screen::new(w, h).press(keys).show();
+            pictures += usize::from(moving.contains(is_picture));
+            let figures = |screen: &str| screen.matches('%').count();
+            assert_eq!(figures(&calm), figures(&moving), "{keys} {w}x{h}:\n{calm}\n{moving}");
+        }
+    }
+    assert!(pictures > 8, "{pictures} screens with pictures otherwise");
+}
+
+#[test]
+fn pop_ups_without_a_background_color_have_a_border_and_a_reversed_title() {
+    use ratatui::style::Modifier;
+    for color in [Color::Basic, Color::None] {
+        for (keys, title) in
+            [("?", "help"), ("s", "sort"), ("c", "columns"), (":", "commands"), ("jjK", "actions")]
+        {
+            let options = Options { color, ..Options::default() };
+            let mut s = Screen::with(100, 30, options).press(keys);
+            s.terminal.draw(|f| draw(&s.app, f)).unwrap();
+            let b = s.terminal.backend().buffer();
+            let reversed = |x: u16, y: u16| b[(x, y)].modifier.contains(Modifier::REVERSED);
+            // The title from border to border.
+            let framed = (0..29).any(|y| {
+                let borders: Vec<u16> = (0..100).filter(|x| b[(*x, y + 1)].symbol() == "│").collect();
+                borders.iter().any(|from| {
+                    borders.iter().any(|to| *to > from + 10 && (*from..=*to).all(|x| reversed(x, y)))
+                })
+            });
+            assert!(framed, "{color:?} {title}:\n{}", s.show());
+        }
+    }
 }
 
 #[test]

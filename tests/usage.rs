@@ -145,7 +145,7 @@ fn usage_error_is_one_line_and_exit_2() {
         (&["list", "--no-such-flag"][..], "--no-such-flag"),
         (
             &["list", "--format", "xml"][..],
-            "--format: invalid value \"xml\": expected table, json, ndjson, csv, dot or mermaid",
+            "--format: invalid value \"xml\": expected table, json, ndjson or csv",
         ),
         (&["list", "--top", "many"][..], "--top: invalid number \"many\""),
         (&["--backend", "magic"][..], "--backend: invalid value \"magic\""),
@@ -197,7 +197,10 @@ fn empty_result_has_its_reason_on_stderr() {
             (&["ports", "lport:9"], "none match local_port:9; PORT has 41777 1"),
             (&["ports", "proto:unix"], "such listeners: sockscope list proto:unix state:listen"),
             (&["processes", "comm=zzz"], "no process matches comm=zzz"),
-            (&["peers"], "no peers"),
+            (&["peers"], "no peers: none of the sockets has a remote address, "),
+            (&["map"], "no edges: none of the sockets is an open connection, "),
+            (&["map", "zzz"], "no edges: none of the sockets is an open connection, "),
+            (&["ports", "--demo=small", "comm=zzz"], "no port matches process=zzz, "),
             (&["limits", "pct>100%"], "none match pct>100%; the highest % is "),
             (&["list", "proto:vsock", "--backend", "proc"], "vsock: not listed by this backend"),
             (&["list", "proto:raw", "--backend", "portable"], "raw: not listed by this backend"),
@@ -213,6 +216,43 @@ fn empty_result_has_its_reason_on_stderr() {
             assert!(stderr.lines().all(|l| l.starts_with("sockscope: ")), "{stderr}");
         }
     });
+}
+
+/// The formats in the error of each command are those that it takes.
+#[test]
+fn invalid_format_lists_the_formats_of_its_command() {
+    for command in [
+        "list",
+        "ports",
+        "processes",
+        "peers",
+        "limits",
+        "forwards",
+        "map",
+        "events",
+        "who",
+        "check",
+        "screenshot",
+    ] {
+        let arg: &[&str] = if command == "who" { &["443"] } else { &[] };
+        let with = |format: &str| {
+            let ended = if command == "events" { &["--for", "100ms"][..] } else { &[] };
+            let out = words(&[&["--demo=small", command], arg, ended, &["--format", format]].concat());
+            let (printed, error) =
+                (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+            (format!("{printed}{error}"), out.status.code())
+        };
+        let (error, code) = with("xml");
+        assert_eq!(code, Some(if command == "check" { 3 } else { 2 }), "{command}: {error}");
+        let (_, list) = error.trim().split_once("--format: invalid value \"xml\": expected ").expect(&error);
+        let listed: Vec<&str> = list.split(", ").flat_map(|w| w.split(" or ")).collect();
+        assert!(listed.len() > 1, "{error}");
+        for format in ["table", "json", "ndjson", "csv", "dot", "mermaid", "text", "svg"] {
+            let (text, _) = with(format);
+            let refused = text.contains("--format");
+            assert_eq!(refused, !listed.contains(&format), "{command} {format}: {text:.200}");
+        }
+    }
 }
 
 /// A rate needs a second poll, also if only the filter uses it.

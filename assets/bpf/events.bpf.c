@@ -11,6 +11,7 @@ typedef unsigned char u8;
 typedef unsigned short u16;
 typedef unsigned int u32;
 typedef unsigned long long u64;
+typedef long long s64;
 
 #define SEC(name) __attribute__((section(name), used))
 #define INLINE static inline __attribute__((always_inline))
@@ -71,6 +72,11 @@ struct tcp_sock {
 	u64 bytes_sent;
 	u64 bytes_retrans;
 	u64 bytes_received;
+	u64 bytes_acked;
+	u32 copied_seq;
+	u32 rcv_nxt;
+	u32 snd_una;
+	u32 write_seq;
 	u32 segs_out;
 	u32 total_retrans;
 	u32 srtt_us;
@@ -102,6 +108,7 @@ struct task_struct {
 // Helpers by number (include/uapi/linux/bpf.h).
 static void *(*bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
 static long (*bpf_map_update_elem)(void *map, const void *key, const void *value, u64 flags) = (void *)2;
+static long (*bpf_map_delete_elem)(void *map, const void *key) = (void *)3;
 static u64 (*bpf_get_current_uid_gid)(void) = (void *)15;
 static u64 (*bpf_get_socket_cookie)(void *sk) = (void *)46;
 static u64 (*bpf_get_current_cgroup_id)(void) = (void *)80;
@@ -124,6 +131,7 @@ static struct task_struct *(*bpf_get_current_task_btf)(void) = (void *)158;
 #define BPF_MAP_TYPE_SK_STORAGE 24
 #define BPF_MAP_TYPE_RINGBUF 27
 #define BPF_F_NO_PREALLOC 1
+#define BPF_ANY 0
 #define BPF_NOEXIST 1
 #define BPF_SK_STORAGE_GET_F_CREATE 1
 #define BPF_RB_NO_WAKEUP 1
@@ -212,7 +220,8 @@ struct count_key {
 	u32 error;
 	u16 remote_port;
 	u8 kind;
-	u8 inbound;
+	// INBOUND, NOT_ACCEPTED.
+	u8 flags;
 	u8 remote[16];
 };
 
@@ -250,12 +259,22 @@ struct {
 	__uint(max_entries, RING_BYTES);
 } ring SEC(".maps");
 
+// By the address of the socket. Its memory is allocated with the map: storage that is allocated and freed with each
+// connection makes the connection take 2 us longer.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 32768);
+	__type(key, u64);
+	__type(value, struct life);
+} lives SEC(".maps");
+
+// Of TCP sockets for which the other map has no room, and of UDP sockets: their end is not traced, but frees it.
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, int);
 	__type(value, struct life);
-} lives SEC(".maps");
+} stored SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -361,7 +380,8 @@ NOINLINE int count_in(void *counts, struct record *r)
 		.error = r->error,
 		.remote_port = r->flags & INBOUND ? r->local_port : r->remote_port,
 		.kind = r->kind,
-		.inbound = r->flags & INBOUND,
+		// The end of a connection that no process used stands for its accept, too.
+		.flags = r->flags & (r->kind == CLOSED && r->opened_ns ? INBOUND | NOT_ACCEPTED : INBOUND),
 	};
 	struct count *known;
 
@@ -384,7 +404,7 @@ NOINLINE int count_in(void *counts, struct record *r)
 	return 1;
 }
 
-NOINLINE int emit(struct sock *sk, struct life *life, u32 kind, u32 old_state)
+NOINLINE int emit(struct sock *sk, struct life *life, u32 kind, u32 old_state, u64 now)
 {
 	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
 	u16 family = sk->__sk_common.skc_family;
@@ -392,7 +412,6 @@ NOINLINE int emit(struct sock *sk, struct life *life, u32 kind, u32 old_state)
 	u32 zero = 0;
 	struct meter *m = bpf_map_lookup_elem(&meter, &zero);
 	struct record r = {};
-	u64 now = bpf_ktime_get_boot_ns();
 
 	if (!c || !m)
 		return 0;
@@ -457,6 +476,25 @@ NOINLINE int emit(struct sock *sk, struct life *life, u32 kind, u32 old_state)
 	return 0;
 }
 
+INLINE struct life *known_life(struct sock *sk)
+{
+	u64 key = (u64)sk;
+	struct life *life = bpf_map_lookup_elem(&lives, &key);
+
+	return life ? life : bpf_sk_storage_get(&stored, sk, 0, 0);
+}
+
+// An empty one, also where the map still has that of an earlier socket at this address.
+INLINE struct life *new_life(struct sock *sk)
+{
+	u64 key = (u64)sk;
+	struct life none = {};
+
+	if (!bpf_map_update_elem(&lives, &key, &none, BPF_ANY))
+		return bpf_map_lookup_elem(&lives, &key);
+	return bpf_sk_storage_get(&stored, sk, &none, BPF_SK_STORAGE_GET_F_CREATE);
+}
+
 // include/trace/events/sock.h: inet_sock_set_state(const struct sock *sk, const int oldstate, const int newstate)
 SEC("tp_btf/inet_sock_set_state")
 int state(u64 *ctx)
@@ -465,12 +503,20 @@ int state(u64 *ctx)
 	int old = ctx[1];
 	int new = ctx[2];
 	struct life *life;
+	u64 key = (u64)sk;
+	int connecting;
 	u64 now;
 
-	if (sk->sk_protocol != IPPROTO_TCP || old == new || !wanted(sk))
+	if (sk->sk_protocol != IPPROTO_TCP || old == new)
 		return 0;
+	life = known_life(sk);
+	// A namespace that is watched no longer stays so for the sockets that are known.
+	if (!life && !wanted(sk))
+		return 0;
+	// Two ends that connect to each other at once, or one to itself, go from SYN_SENT to SYN_RECV.
+	if (!life || new == SYN_SENT || new == LISTEN || (new == SYN_RECV && old != SYN_SENT))
+		life = new_life(sk);
 	now = bpf_ktime_get_boot_ns();
-	life = bpf_sk_storage_get(&lives, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (life) {
 		if (life->since_ns && old > 0 && old < STATES)
 			life->state_us[old] += (now - life->since_ns) / 1000;
@@ -481,8 +527,10 @@ int state(u64 *ctx)
 			current_process(life);
 			break;
 		case SYN_RECV:
-			life->start_ns = now;
-			life->inbound = 1;
+			if (old != SYN_SENT) {
+				life->start_ns = now;
+				life->inbound = 1;
+			}
 			break;
 		case ESTABLISHED:
 			life->opened_ns = now;
@@ -515,58 +563,80 @@ int state(u64 *ctx)
 			break;
 		}
 	}
+	connecting = old == SYN_SENT || (old == SYN_RECV && life && life->process.start_ns && !life->inbound);
 	if (new == LISTEN)
-		emit(sk, life, LISTENING, old);
-	else if (new == ESTABLISHED && old == SYN_SENT)
-		emit(sk, life, OPENED, old);
-	else if (new == CLOSE && old == SYN_SENT)
-		emit(sk, life, FAILED, old);
+		emit(sk, life, LISTENING, old, now);
+	else if (new == ESTABLISHED && connecting)
+		emit(sk, life, OPENED, old, now);
+	else if (new == CLOSE && connecting)
+		emit(sk, life, FAILED, old, now);
 	else if (new == CLOSE)
-		emit(sk, life, CLOSED, old);
+		emit(sk, life, CLOSED, old, now);
 	// connect(2) may use the socket once more.
-	if (new == CLOSE)
-		bpf_sk_storage_delete(&lives, sk);
+	if (new == CLOSE && bpf_map_delete_elem(&lives, &key))
+		bpf_sk_storage_delete(&stored, sk);
 	return 0;
 }
 
+// True unless the process has read or written more than the `length` bytes of this call: most calls end here.
+INLINE int may_be_first(struct sock *sk, int length)
+{
+	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
+	s64 most = length > 0 ? length : 0;
+	s64 read, written;
+
+	if (!tcp)
+		return 0;
+	read = tcp->bytes_received - (u32)(tcp->rcv_nxt - tcp->copied_seq);
+	// The SYN counts as a byte.
+	written = tcp->bytes_acked + (u32)(tcp->write_seq - tcp->snd_una) - 1;
+	return read <= most && written <= most;
+}
+
 // include/trace/events/sock.h: sock_send_length and sock_recv_length(struct sock *sk, int ret, int flags), in the process.
-NOINLINE int used(struct sock *sk)
+NOINLINE int used(struct sock *sk, int length)
 {
 	u16 family = sk->__sk_common.skc_family;
 	u16 protocol = sk->sk_protocol;
 	int udp = protocol == IPPROTO_UDP;
 	struct life *life;
+	u64 now;
 
 	if (family != AF_INET && family != AF_INET6)
 		return 0;
 	if (!udp && protocol != IPPROTO_TCP)
 		return 0;
-	life = bpf_sk_storage_get(&lives, sk, 0, 0);
-	if (udp ? !!life : !life || !life->inbound || life->used)
-		return 0;
-	if (!wanted(sk))
-		return 0;
-	if (udp)
-		life = bpf_sk_storage_get(&lives, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (udp) {
+		if (bpf_sk_storage_get(&stored, sk, 0, 0) || !wanted(sk))
+			return 0;
+		life = bpf_sk_storage_get(&stored, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	} else {
+		if (!may_be_first(sk, length))
+			return 0;
+		life = known_life(sk);
+		if (life && (!life->inbound || life->used))
+			return 0;
+	}
 	if (!life)
 		return 0;
 	life->used = 1;
 	current_process(life);
+	now = bpf_ktime_get_boot_ns();
 	if (udp)
-		life->start_ns = bpf_ktime_get_boot_ns();
-	return emit(sk, life, udp ? OPENED : ACCEPTED, 0);
+		life->start_ns = now;
+	return emit(sk, life, udp ? OPENED : ACCEPTED, 0, now);
 }
 
 SEC("tp_btf/sock_send_length")
 int send(u64 *ctx)
 {
-	return used((void *)ctx[0]);
+	return used((void *)ctx[0], ctx[1]);
 }
 
 SEC("tp_btf/sock_recv_length")
 int receive(u64 *ctx)
 {
-	return used((void *)ctx[0]);
+	return used((void *)ctx[0], ctx[1]);
 }
 
 // include/trace/events/tcp.h: tcp_retransmit_skb(const struct sock *sk, const struct sk_buff *skb, ...)
@@ -575,9 +645,11 @@ int retransmit(u64 *ctx)
 {
 	struct sock *sk = (void *)ctx[0];
 
-	if (!wanted(sk))
+	struct life *life = known_life(sk);
+
+	if (!life && !wanted(sk))
 		return 0;
-	return emit(sk, bpf_sk_storage_get(&lives, sk, 0, 0), RETRANSMIT, 0);
+	return emit(sk, life, RETRANSMIT, 0, bpf_ktime_get_boot_ns());
 }
 
 // Required by the helpers.

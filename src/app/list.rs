@@ -190,7 +190,10 @@ fn unread_namespaces(plan: &Plan, list: &ListPlan, snap: &Snapshot) -> Vec<Strin
     let is_searched =
         matches!(plan.settings.netns, Netns::All) && plan.demo.is_none() && plan.proc_root.is_none();
     let hidden = snap.sample.processes.iter().filter(|p| p.fds_hidden == Some(Missing::NotPermitted)).count();
-    if is_searched && hidden > 0 && matches!(list.table.id, TableId::Sockets | TableId::Ports) {
+    if is_searched
+        && hidden > 0
+        && matches!(list.table.id, TableId::Sockets | TableId::Ports | TableId::Peers | TableId::Map)
+    {
         let processes = if hidden == 1 { "1 process".to_owned() } else { format!("{hidden} processes") };
         out.push(format!(
             "sockscope: network namespaces: not searched for: those that only threads or descriptors of {processes} keep: not permitted"

@@ -3,6 +3,7 @@
 use super::equivalents;
 use super::settings::flags::{GLOBAL, SettingFlags};
 use super::ss_flags::SsFlags;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -81,6 +82,7 @@ pub enum Command {
     /// List port forwards: host endpoint, NAT rule or proxy, target, process
     Forwards(List),
     /// Map who talks to whom: containers, units, processes and remote addresses; also --format dot or mermaid
+    #[command(mut_arg("format", |a| a.value_parser(formats(FormatArg::value_variants()))))]
     Map(List),
     /// Print connections as they open, close and fail, also those between two polls
     #[command(after_help = EVENTS_EXAMPLES)]
@@ -158,7 +160,7 @@ Exit status: 0 done, 1 nothing matched or not confirmed, 2 usage error or failur
 #[derive(Debug, Clone, Copy, Default, ClapArgs)]
 pub struct Output {
     /// Output format
-    #[arg(short = 'f', long, value_enum, value_name = "FORMAT", default_value = "table")]
+    #[arg(short = 'f', long, value_parser = formats(&ROW_FORMATS), value_name = "FORMAT", default_value = "table")]
     pub format: FormatArg,
     /// Same as --format json
     #[arg(short = 'j', long, conflicts_with = "format")]
@@ -412,7 +414,7 @@ pub struct Check {
     #[arg(
         short = 'f',
         long,
-        value_enum,
+        value_parser = formats(&[FormatArg::Table, FormatArg::Json]),
         hide_possible_values = true,
         value_name = "FORMAT",
         default_value = "table"
@@ -435,10 +437,20 @@ pub enum FormatArg {
     Ndjson,
     /// Comma-separated values
     Csv,
-    /// A graph for Graphviz (map only)
+    /// A graph for Graphviz
     Dot,
-    /// A graph for Mermaid (map only)
+    /// A graph for Mermaid
     Mermaid,
+}
+
+/// Formats of rows, which every table has.
+const ROW_FORMATS: [FormatArg; 4] = [FormatArg::Table, FormatArg::Json, FormatArg::Ndjson, FormatArg::Csv];
+
+/// Parser of the formats of a command. The others are known but not offered: their error names the command that has them.
+fn formats(shown: &[FormatArg]) -> impl TypedValueParser<Value = FormatArg> + use<> {
+    let value = |f: &FormatArg| f.to_possible_value().map(|v| v.hide(!shown.contains(f)));
+    PossibleValuesParser::new(FormatArg::value_variants().iter().filter_map(value))
+        .try_map(|name| FormatArg::from_str(&name, true))
 }
 
 /// Flags that every command takes.

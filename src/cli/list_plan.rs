@@ -61,6 +61,9 @@ pub struct Wait {
     pub timeout: Option<Duration>,
 }
 
+/// Error of a graph of another table.
+pub(super) const GRAPH_OF_THE_MAP: &str = "--format dot and mermaid draw the map: sockscope map --format dot";
+
 /// Inputs of a listing beside its own flags.
 #[derive(Clone, Copy)]
 pub(super) struct Inputs<'a> {
@@ -84,9 +87,7 @@ impl ListPlan {
             FormatArg::Mermaid => Format::Mermaid,
         };
         if format.is_graph() && table.id != TableId::Map {
-            return Err(UsageError(
-                "--format dot and mermaid draw the map: sockscope map --format dot".to_owned(),
-            ));
+            return Err(UsageError(GRAPH_OF_THE_MAP.to_owned()));
         }
         if format.is_graph() && (l.group_by.is_some() || l.count || l.watch.is_some()) {
             return Err(UsageError(
@@ -226,6 +227,7 @@ pub fn default_columns(table: &'static Table, format: Format) -> Vec<&'static Co
             let cheap = |c: &&Column| {
                 c.needs.attrs == AttrSet::NONE
                     && !c.needs.reads.contains(Reads::USAGE)
+                    && (table.id == TableId::Events || !c.needs.reads.contains(Reads::EVENTS))
                     && (table.always_needs.reads.contains(Reads::NAT) || !c.needs.reads.contains(Reads::NAT))
             };
             table.columns.iter().filter(cheap).collect()

@@ -336,6 +336,15 @@ mod tests {
     }
 
     #[test]
+    fn calm_polls_less_often_unless_an_interval_is_given() {
+        let interval = |args: &[&str]| plan(args).unwrap().interval();
+        assert_eq!(interval(&["--calm"]), CALM_INTERVAL);
+        assert!(CALM_INTERVAL > interval(&[]));
+        assert_eq!(interval(&["--calm", "--interval", "2s"]), Duration::from_secs(2));
+        assert_eq!(interval(&["--interval", "2s"]), Duration::from_secs(2));
+    }
+
+    #[test]
     fn dns_is_queried_only_if_asked_for() {
         let asks = |args: &[&str]| match plan(args).unwrap().what {
             What::List(l) => (l.resolve, l.columns.iter().any(|c| c.is(Role::RemoteHost))),

@@ -2,7 +2,7 @@
 
 use super::args::{FormatArg, List, Who};
 use super::error::UsageError;
-use super::list_plan::{Inputs, ListPlan};
+use super::list_plan::{GRAPH_OF_THE_MAP, Inputs, ListPlan};
 use crate::table::{FORWARDS, SOCKETS};
 use std::net::IpAddr;
 
@@ -35,6 +35,9 @@ impl WhoPlan {
             return Err(invalid());
         }
         let format = who.output.format();
+        if matches!(format, FormatArg::Dot | FormatArg::Mermaid) {
+            return Err(UsageError(GRAPH_OF_THE_MAP.to_owned()));
+        }
         let list = |filter: String, columns: &str| List {
             filter: vec![filter],
             columns: (format == FormatArg::Table || format == FormatArg::Csv).then(|| columns.to_owned()),

@@ -24,7 +24,7 @@ use crate::model::sample::{Event, EventSource, Events};
 use crate::model::{FaultKind, FaultSubject, Sample};
 use bpf::Program;
 use closes::CloseListener;
-use record::{Decoder, event_count};
+use record::{Decoder, push_counts};
 use rustc_hash::FxHashMap;
 use rustix::event::epoll;
 use rustix::event::{EventfdFlags, eventfd};
@@ -264,18 +264,25 @@ impl EventReader {
         let inbox = &mut *inbox;
         inbox.drain();
         let mut counts = Vec::new();
+        // Of namespaces that are gone.
+        let mut unknown = 0;
         if let Some(program) = &mut inbox.program {
             let numbers = &inbox.numbers;
-            let read = program.counts(|key, count| {
-                counts.extend(numbers.get(&key.netns).and_then(|n| event_count(&key, &count, *n)));
+            let read = program.counts(|key, count| match numbers.get(&key.netns) {
+                Some(number) => push_counts(&key, &count, *number, &mut counts),
+                None => unknown += count.events,
             });
             match read {
-                Ok(lost) => inbox.lost += lost,
+                Ok(lost) => inbox.lost += lost + unknown,
                 Err(why) => sample.faults.add(FaultKind::Failed, FaultSubject::Events, why),
             }
         }
-        let mut list = std::mem::take(&mut inbox.events);
-        list.sort_by_key(|e| e.at_ns);
+        // As large as this time it need not grow.
+        let next = Vec::with_capacity(inbox.events.len());
+        let mut list = std::mem::replace(&mut inbox.events, next);
+        if !list.is_sorted_by_key(|e| e.at_ns) {
+            list.sort_by_key(|e| e.at_ns);
+        }
         sample.events = Events {
             source: running.source,
             reason: Arc::clone(&running.reason),

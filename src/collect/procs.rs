@@ -192,7 +192,9 @@ impl Procs {
     /// Like [`Self::read`]; `may_be_open` is false for a socket that is known to be closed since it was read, whose owner is not
     /// searched for.
     pub(crate) fn read_with(&mut self, sample: &mut Sample, may_be_open: &mut dyn FnMut(&Socket) -> bool) {
-        system::read(self.table.root(), &mut sample.system);
+        if !sample.wants.only_events() {
+            system::read(self.table.root(), &mut sample.system);
+        }
         sample.privileges = self.privileges;
         let wants = sample.wants.clone();
         let read_fds = wants.reads_any(Reads::OWNERS | Reads::FD_KINDS);

@@ -124,7 +124,7 @@ impl NetlinkSource {
         let now = sample.at.boot_ns;
         let begin = sample.sockets.len();
         let Some(netns) = self.netns.get_mut(number) else { return };
-        if number == 0
+        if (number == 0 && !sample.wants.only_events())
             || now.saturating_sub(netns.interfaces_ns) > INTERFACES_TTL_NS
             || netns.interfaces_ns == 0
         {

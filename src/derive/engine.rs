@@ -6,8 +6,8 @@ use super::forwarded::forwarded_rows;
 use super::identity::{self, NONE, RowPairs};
 use super::previous::Previous;
 use super::{
-    counter_window, events, forwards, limits, local_peer, map, nat_rules, numbers, owners, peers, ports,
-    processes, units,
+    counter_window, event_window, events, forwards, limits, local_peer, map, nat_rules, numbers, owners,
+    peers, ports, processes, units,
 };
 use crate::model::history::History;
 use crate::model::map::Map;
@@ -152,7 +152,7 @@ impl Engine {
             (Vec::new(), Vec::new(), Vec::new())
         };
 
-        let events = self.events.collect(&events::Context {
+        let mut events = self.events.collect(&events::Context {
             sample: &sample,
             sockets,
             facts: &facts,
@@ -162,6 +162,10 @@ impl Engine {
             unit_of_cgroup: &unit_of_cgroup,
             previous: previous.as_ref(),
         });
+        let window = self.events.window();
+        window.add_unconnected(&sample, &mut peers.rows, &mut peers.processes);
+        events.window =
+            window.collect(&event_window::Rows { sample: &sample, ports: &ports, peers: &peers.rows });
 
         // Owners that were not read in this poll are carried over to the next.
         let unread =

@@ -1,10 +1,11 @@
 //! Events joined with the sockets of the polls: process, direction, duration, unit.
 
+use super::event_window::WindowHistory;
 use super::identity::{netns_renumbering, translate_id};
 use super::previous::Previous;
 use crate::model::sample::{Event, EventCount, EventKind, EventProcess};
 use crate::model::snapshot::{
-    Direction, EventLog, EventRow, Port, ProcessBy, ProcessFacts, SocketFacts, process_index,
+    Direction, EventLog, EventRow, EventWindow, Port, ProcessBy, ProcessFacts, SocketFacts, process_index,
 };
 use crate::model::{
     Addr, Endpoint, Family, Process, Proto, Reads, Sample, Snapshot, Socket, SocketId, State, Unit,
@@ -36,11 +37,13 @@ pub(super) struct EventHistory {
     number: u64,
     seen: u64,
     lost: u64,
+    window: WindowHistory,
 }
 
 impl Default for EventHistory {
     fn default() -> Self {
-        Self { rows: Vec::new(), kept: EVENTS_KEPT, number: 0, seen: 0, lost: 0 }
+        let window = WindowHistory::default();
+        Self { rows: Vec::new(), kept: EVENTS_KEPT, number: 0, seen: 0, lost: 0, window }
     }
 }
 
@@ -63,9 +66,14 @@ impl EventHistory {
         self.kept = rows;
     }
 
+    /// Connections of the last seconds.
+    pub(super) const fn window(&self) -> &WindowHistory {
+        &self.window
+    }
+
     /// Empties it; the sequence numbers go on.
     pub(super) fn restart(&self) -> Self {
-        Self { rows: Vec::new(), ..*self }
+        Self { rows: Vec::new(), window: WindowHistory::default(), ..*self }
     }
 
     /// The log with the events of this poll.
@@ -89,7 +97,10 @@ impl EventHistory {
                 self.rows.push(Arc::new(row));
             }
         }
-        EventLog { rows: self.rows.clone(), new, seen: self.seen, lost: self.lost }
+        let previous_ns = context.previous.map(|p| p.snap.sample.at.boot_ns);
+        self.window.push(context.sample, previous_ns, &self.rows[self.rows.len().saturating_sub(new)..]);
+        let window = EventWindow::default();
+        EventLog { rows: self.rows.clone(), new, seen: self.seen, lost: self.lost, window }
     }
 
     const fn next_number(&mut self) -> u64 {
@@ -263,7 +274,12 @@ impl<'a> Join<'a> {
             state_us: None,
         };
         let process_by = if process.is_some() { ProcessBy::Event } else { ProcessBy::None };
-        let direction = if c.inbound { Direction::In } else { Direction::Out };
+        let direction = match c.inbound {
+            true => Direction::In,
+            // A listener.
+            false if c.remote.is_none() => Direction::None,
+            false => Direction::Out,
+        };
         let counted = EventRow {
             number,
             count: c.events,

@@ -114,8 +114,8 @@ impl Nodes<'_> {
         } else if let Some(p) = process.and_then(|p| snap.sample.processes.get(p as usize)) {
             node(MapNodeKind::Process, &p.info.name())
         } else {
-            let why = snap.facts[row].owner_missing.map_or("unknown", crate::model::Missing::reason);
-            node(MapNodeKind::Unknown, why)
+            let why = snap.facts[row].owner_missing.map(|m| format!("unknown ({})", m.reason()));
+            node(MapNodeKind::Unknown, why.as_deref().unwrap_or("unknown"))
         };
         let n = self.number(node);
         if let Some(p) = process {

@@ -1,6 +1,8 @@
 //! Findings: rules about sockets, forwards and limits, one entry each, and the diagnosis of a row by them.
 
+use super::event_rules::{self, EventRule};
 use super::{forward, limit, remedy, socket_rules};
+use crate::model::snapshot::{EventFlow, EventRow, FlowCounts};
 use crate::model::{Level, Snapshot};
 
 /// One rule.
@@ -32,6 +34,9 @@ pub enum Check {
     Forward(Evidence),
     /// A row of the table of limits.
     Limit(Evidence),
+    /// The connections of the last seconds between a process and a service, and the rows of the table of events that are
+    /// about them.
+    Events(EventRule),
 }
 
 /// A finding that applies to a row.
@@ -58,7 +63,7 @@ impl Diagnosis {
     pub fn steps(&self, snap: &Snapshot) -> Vec<String> {
         match self.finding.check {
             Check::Limit(_) => remedy::steps(snap, self.row),
-            Check::Socket(_) | Check::Forward(_) => Vec::new(),
+            Check::Socket(_) | Check::Forward(_) | Check::Events(_) => Vec::new(),
         }
     }
 }
@@ -170,6 +175,54 @@ pub const FINDINGS: &[Finding] = &[
         check: Check::Socket(socket_rules::drops),
     },
     Finding {
+        name: "connects-refused",
+        aliases: &[],
+        help: "Nothing listens on the remote port, or a firewall rejects: start the service, or correct the address and port.",
+        topic: "syn_sent",
+        severity: Level::Warning,
+        check: Check::Events(event_rules::REFUSED_RULE),
+    },
+    Finding {
+        name: "connects-unanswered",
+        aliases: &[],
+        help: "The remote host does not answer the SYN: it is down, its accept queue is full, or a firewall drops packets.",
+        topic: "syn_sent",
+        severity: Level::Warning,
+        check: Check::Events(event_rules::UNANSWERED_RULE),
+    },
+    Finding {
+        name: "connects-failed",
+        aliases: &[],
+        help: "Connects fail for another reason: no route, no free local port, or a local firewall; see the column error.",
+        topic: "ephemeral-ports",
+        severity: Level::Warning,
+        check: Check::Events(event_rules::FAILED_RULE),
+    },
+    Finding {
+        name: "connection-churn",
+        aliases: &[],
+        help: "Many short connections to one service: keep-alive or a connection pool saves their handshakes and local ports.",
+        topic: "ephemeral-ports",
+        severity: Level::Ok,
+        check: Check::Events(event_rules::CHURN_RULE),
+    },
+    Finding {
+        name: "resets-sent",
+        aliases: &[],
+        help: "This host ends connections with a RST: closed with unread data, or SO_LINGER 0; the peer may lose data.",
+        topic: "closed",
+        severity: Level::Ok,
+        check: Check::Events(event_rules::ABORTED_RULE),
+    },
+    Finding {
+        name: "never-accepted",
+        aliases: &[],
+        help: "Clients give up before a process reads or writes their connection: the application accepts too slowly or is blocked.",
+        topic: "backlog",
+        severity: Level::Warning,
+        check: Check::Events(event_rules::UNACCEPTED_RULE),
+    },
+    Finding {
         name: "shadowed",
         aliases: &[],
         help: "An earlier rule matches first: remove one of the two rules or reorder them.",
@@ -230,7 +283,7 @@ pub fn socket_diagnoses(snap: &Snapshot, row: usize) -> impl Iterator<Item = Dia
             help: finding.help,
             row,
         }),
-        Check::Forward(_) | Check::Limit(_) => None,
+        Check::Forward(_) | Check::Limit(_) | Check::Events(_) => None,
     })
 }
 
@@ -244,7 +297,42 @@ pub fn forward_diagnosis(snap: &Snapshot, row: usize) -> Option<Diagnosis> {
             help: finding.help,
             row,
         }),
-        Check::Socket(_) | Check::Limit(_) => None,
+        Check::Socket(_) | Check::Limit(_) | Check::Events(_) => None,
+    })
+}
+
+/// Findings of the flows that `is_wanted` selects, the most severe first.
+pub fn flow_diagnoses(snap: &Snapshot, is_wanted: &dyn Fn(&EventFlow) -> bool) -> Vec<Diagnosis> {
+    let mut out = Vec::new();
+    for flow in snap.events.window.flows.iter().filter(|f| is_wanted(f)) {
+        let found = FINDINGS.iter().filter_map(|f| event_diagnosis(snap, flow, f, |c| c(&flow.counts)));
+        out.extend(found);
+    }
+    out.sort_by_key(|d| std::cmp::Reverse(d.severity));
+    out
+}
+
+/// Findings of an event.
+pub fn event_diagnoses(snap: &Snapshot, row: &EventRow) -> Vec<Diagnosis> {
+    let Some(flow) = snap.events.window.flow(row) else { return Vec::new() };
+    let counts = FlowCounts::of_row(row);
+    FINDINGS.iter().filter_map(|f| event_diagnosis(snap, flow, f, |c| c(&counts))).collect()
+}
+
+/// A finding of a flow, if it applies and `number` of its connections is not zero.
+fn event_diagnosis(
+    snap: &Snapshot,
+    flow: &EventFlow,
+    finding: &'static Finding,
+    number: impl Fn(fn(&FlowCounts) -> u64) -> u64,
+) -> Option<Diagnosis> {
+    let Check::Events(rule) = finding.check else { return None };
+    (number(rule.count) > 0 && (rule.applies)(snap, flow)).then(|| Diagnosis {
+        finding,
+        evidence: (rule.evidence)(snap, flow),
+        severity: finding.severity,
+        help: finding.help,
+        row: 0,
     })
 }
 
@@ -259,7 +347,7 @@ pub fn limit_diagnosis(snap: &Snapshot, row: usize) -> Option<Diagnosis> {
             help: l.kind.info().help,
             row,
         }),
-        Check::Socket(_) | Check::Forward(_) => None,
+        Check::Socket(_) | Check::Forward(_) | Check::Events(_) => None,
     })
 }
 

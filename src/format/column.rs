@@ -286,7 +286,7 @@ pub struct RowProtos {
 }
 
 /// Key of rows that share values, see [`shared`](field@Column::shared): fixed fields, and bytes of the sample.
-pub type SharedKey<'a> = ([u64; 3], &'a [u8]);
+pub type SharedKey<'a> = ([u64; 4], &'a [u8]);
 
 /// The key of a row; `None` if it shares values with no other.
 pub type SharedKeyFn = for<'a> fn(&'a Snapshot, usize) -> Option<SharedKey<'a>>;

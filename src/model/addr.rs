@@ -183,12 +183,16 @@ impl Addr {
     /// Appends the display form; faster than `Display` for lists of 100,000 rows.
     pub fn push_to(&self, out: &mut String) {
         if self.is_v4() {
-            for (i, byte) in self.0[12..].iter().enumerate() {
-                if i > 0 {
-                    out.push('.');
-                }
-                push_number(out, u64::from(*byte));
+            // One append instead of seven.
+            let mut text = [0; 16];
+            let mut at = 0;
+            for byte in &self.0[12..] {
+                let (digits, len) = OCTETS[usize::from(*byte)];
+                text[at..at + 4].copy_from_slice(&digits);
+                at += usize::from(len);
             }
+            // Without the last point. Digits are valid UTF-8.
+            out.push_str(std::str::from_utf8(&text[..at - 1]).unwrap_or_default());
         } else {
             // Writing to a String cannot fail.
             let _ = write!(out, "{}", self.ip());
@@ -228,20 +232,62 @@ impl Endpoint {
     }
 }
 
-/// Appends a number in decimal.
-pub fn push_number(out: &mut String, mut n: u64) {
-    let mut digits = [0u8; 20];
-    let mut start = digits.len();
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (n % 10) as u8;
-        n /= 10;
-        if n == 0 {
-            break;
+/// The numbers from 0 to 255, each with a point after it, and the length of both.
+static OCTETS: [([u8; 4], u8); 256] = {
+    let mut out = [([b'.'; 4], 0); 256];
+    let mut n = 0;
+    while n < 256 {
+        let digits = [(n / 100) as u8 + b'0', (n / 10 % 10) as u8 + b'0', (n % 10) as u8 + b'0'];
+        let len = if n > 99 {
+            3
+        } else if n > 9 {
+            2
+        } else {
+            1
+        };
+        let mut i = 0;
+        while i < len {
+            out[n].0[i] = digits[3 - len + i];
+            i += 1;
         }
+        out[n].1 = len as u8 + 1;
+        n += 1;
     }
-    // Digits are valid UTF-8.
-    out.push_str(std::str::from_utf8(&digits[start..]).unwrap_or_default());
+    out
+};
+
+/// The numbers from 0 to 999, three digits each.
+static THREE_DIGITS: &str = {
+    const DIGITS: [u8; 3000] = {
+        let mut out = [b'0'; 3000];
+        let mut n = 0;
+        while n < 1000 {
+            out[3 * n] += (n / 100) as u8;
+            out[3 * n + 1] += (n / 10 % 10) as u8;
+            out[3 * n + 2] += (n % 10) as u8;
+            n += 1;
+        }
+        out
+    };
+    match std::str::from_utf8(&DIGITS) {
+        Ok(text) => text,
+        Err(_) => "",
+    }
+};
+
+/// Appends a number in decimal.
+pub fn push_number(out: &mut String, n: u64) {
+    let last = 3 * (n % 1000) as usize;
+    let from = match n {
+        0..10 => last + 2,
+        10..100 => last + 1,
+        100..1000 => last,
+        _ => {
+            push_number(out, n / 1000);
+            last
+        }
+    };
+    out.push_str(&THREE_DIGITS[from..last + 3]);
 }
 
 impl fmt::Display for Endpoint {
@@ -269,6 +315,12 @@ mod tests {
 
     #[test]
     fn push_to_matches_display() {
+        for n in 0..=255 {
+            let addr = Addr::v4([n, 255 - n, n / 3, n]);
+            let mut out = String::new();
+            addr.push_to(&mut out);
+            assert_eq!(out, addr.to_string());
+        }
         for ip in ["0.0.0.0", "::", "127.0.0.1", "10.20.255.9", "::ffff:1.2.3.4", "2001:db8::1", "fe80::1"] {
             for port in [0, 7, 80, 65535] {
                 let e = Endpoint::new(a(ip), port);
@@ -281,7 +333,7 @@ mod tests {
             }
         }
         let mut out = String::new();
-        for n in [0, 9, 10, u64::MAX] {
+        for n in (0..2100).chain([9_999, 10_000, 999_999, 1_000_000, 1_000_001, u64::MAX]) {
             out.clear();
             push_number(&mut out, n);
             assert_eq!(out, n.to_string());

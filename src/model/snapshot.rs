@@ -1,9 +1,14 @@
 //! Display rows derived from the samples so far.
 
 mod event_log;
+mod event_window;
 
 pub(crate) use event_log::process_index;
 pub use event_log::{EventLog, EventRow, ProcessBy};
+pub use event_window::{
+    EVENT_WINDOW_S, EventFigure, EventFlow, EventStats, EventWindow, FlowCounts, FlowKey, GAVE_UP_NS,
+    PeerAddr, SHORT_NS, UNACCEPTED_NS,
+};
 
 use super::addr::{Addr, Endpoint, Scope};
 use super::attr::Attrs;

@@ -346,6 +346,12 @@ impl Wants {
         self.needs.attrs.contains(attrs)
     }
 
+    /// True if no socket, process or limit is read, only events and the names of control groups.
+    pub fn only_events(&self) -> bool {
+        let rest = self.needs.reads.difference(Reads::EVENTS.union(Reads::CGROUPS));
+        self.reads(Reads::EVENTS) && rest.is_empty() && self.protos == ProtoSet::empty()
+    }
+
     /// Adds optional data.
     #[must_use]
     pub const fn with(mut self, reads: Reads) -> Self {

@@ -3,6 +3,7 @@
 use super::grid::Listing;
 use crate::format::Value;
 use crate::format::exact;
+use crate::model::addr::push_number;
 use std::io::{self, Write};
 
 /// Writes the rows.
@@ -25,8 +26,13 @@ pub fn write(out: &mut dyn Write, list: &Listing<'_>) -> io::Result<()> {
                 line.push(',');
             }
             let v = list.grid.value(row, i);
-            if !matches!(v, Value::Missing(_)) {
-                field(&mut line, &exact(&v));
+            match v {
+                Value::Missing(_) => {}
+                // They need no quotes.
+                Value::Uint(n) => push_number(&mut line, n),
+                Value::Endpoint(e) => e.push_to(&mut line),
+                Value::Addr(a) => a.push_to(&mut line),
+                v => field(&mut line, &exact(&v)),
             }
         }
         line.push_str("\r\n");

@@ -38,11 +38,28 @@ pub fn write_elements(out: &mut dyn Write, list: &Listing<'_>, first: bool) -> i
 
 /// Rows formatted as one piece of work: a megabyte or two of text.
 const ROWS: usize = BLOCK / 8;
+/// Text written at once where one thread formats all rows, bytes: it stays in the cache.
+const TEXT: usize = 32 << 10;
 
 /// Writes every row, preceded by `before` and separated by `between`.
 fn write_objects(out: &mut dyn Write, list: &Listing<'_>, before: &str, between: &str) -> io::Result<()> {
     let (grid, n) = (list.grid, list.grid.len());
     let keys = Keys::new(grid.columns(), list.keys);
+    // Fewer take less time than other threads to start.
+    if n < 4 * ROWS {
+        let (mut piece, runs) = (Piece::new(), keys.runs());
+        piece.text.reserve(TEXT + TEXT / 4);
+        for row in 0..n {
+            piece.text.push_str(if row > 0 { between } else { "" });
+            piece.text.push_str(before);
+            keys.push_shared(&mut piece, grid, row, &runs);
+            if piece.text.len() >= TEXT {
+                out.write_all(piece.text.as_bytes())?;
+                piece.text.clear();
+            }
+        }
+        return out.write_all(piece.text.as_bytes());
+    }
     // A few pieces at a time, to bound memory; their buffers are used again, since fresh memory costs a page fault per page.
     let all: Vec<Mutex<Piece<'_>>> = (0..cores()).map(|_| Mutex::new(Piece::new())).collect();
     let piece = |i: usize| all[i].lock().unwrap_or_else(PoisonError::into_inner);
@@ -176,8 +193,8 @@ impl Keys {
     /// same key. Most of the columns of a socket are shared, and sockets of one process mostly have the same key.
     fn push_shared<'a>(&self, piece: &mut Piece<'a>, grid: &'a dyn Grid, row: usize, runs: &[Range<usize>]) {
         let Some(key) = grid.shared_key(row) else { return self.push_object(&mut piece.text, grid, row) };
-        let ([a, b, c], bytes) = key;
-        let hash = (a ^ b.rotate_left(21) ^ c.rotate_left(42) ^ bytes.len() as u64)
+        let ([a, b, c, d], bytes) = key;
+        let hash = (a ^ b.rotate_left(21) ^ c.rotate_left(42) ^ d.rotate_left(11) ^ bytes.len() as u64)
             .wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let proto = self.row_proto(grid, row);
         let kept = &mut piece.kept[(hash >> 58) as usize % KEPT];
@@ -205,7 +222,8 @@ impl Keys {
 
 /// Appends keys that begin with a comma, without it at the start of an object.
 fn push_after(buf: &mut String, keys: &str) {
-    buf.push_str(if buf.ends_with('{') { keys.strip_prefix(',').unwrap_or(keys) } else { keys });
+    let begins = buf.as_bytes().last() == Some(&b'{');
+    buf.push_str(if begins { keys.strip_prefix(',').unwrap_or(keys) } else { keys });
 }
 
 /// Appends time and host name, without braces.
@@ -267,14 +285,35 @@ pub fn event_head(buf: &mut String, what: Event, head: JsonHead<'_>, id: &Identi
     }
 }
 
+/// Appends a number with at most three decimals: they exceed the precision of any clock here.
+fn push_float(buf: &mut String, n: f64) {
+    /// Numbers of fifteen digits are the shortest of those that are the same `f64`.
+    const EXACT: f64 = 1e15;
+    let thousandths = (n * 1000.0).round();
+    if !(0.0..EXACT).contains(&thousandths) || thousandths.is_sign_negative() {
+        push(buf, format_args!("{}", thousandths / 1000.0));
+        return;
+    }
+    let thousandths = thousandths as u64;
+    push_number(buf, thousandths / 1000);
+    let [hundreds, tens, ones] = [100, 10, 1].map(|d| b'0' + (thousandths / d % 10) as u8);
+    let decimals = [b'.', hundreds, tens, ones].map(char::from);
+    let shown = match (hundreds, tens, ones) {
+        (b'0', b'0', b'0') => 0,
+        (_, b'0', b'0') => 2,
+        (_, _, b'0') => 3,
+        _ => 4,
+    };
+    buf.extend(&decimals[..shown]);
+}
+
 /// Appends one value.
 pub fn value(buf: &mut String, v: &Value<'_>) {
     match v {
         Value::Bool(b) => buf.push_str(if *b { "true" } else { "false" }),
         Value::Uint(n) => push_number(buf, *n),
         Value::Float(n) | Value::AtLeast(n) if n.is_finite() => {
-            // Three decimals exceed the precision of any clock here.
-            push(buf, format_args!("{}", (n * 1000.0).round() / 1000.0));
+            push_float(buf, *n);
         }
         // JSON has no NaN or infinity.
         Value::Missing(_) | Value::Float(_) | Value::AtLeast(_) => buf.push_str("null"),
@@ -365,9 +404,12 @@ fn push(buf: &mut String, args: std::fmt::Arguments<'_>) {
 mod tests {
     use super::*;
     use crate::format::Style;
-    use crate::model::{Missing, State, StateCounts};
+    use crate::model::sample::{ClosedBy, EventKind, EventProcess};
+    use crate::model::snapshot::{Direction, ProcessBy};
+    use crate::model::{Family, Missing, State, StateCounts};
     use crate::output::Rows;
     use crate::table::{SOCKETS, TABLES};
+    use std::sync::Arc;
 
     /// Sockets of the machine again and again, with differences between the copies in what columns read.
     #[test]
@@ -398,6 +440,28 @@ mod tests {
         }
         let n = (SOCKETS.live)(&snap);
         assert!(n > 400, "{n}");
+        // Events that differ from the previous event in one field that columns read.
+        let first = Arc::new(crate::testing::closed_event(&snap.units));
+        for i in 0..40_u32 {
+            let mut row = (*first).clone();
+            let process = row.process.as_deref().cloned().unwrap();
+            match i % 13 {
+                0 => row.event.kind = EventKind::ALL[i as usize % 6].0,
+                1 => row.event.proto = Proto::Udp,
+                2 => row.event.family = Family::Inet6,
+                3 => row.direction = if i == 3 { Direction::None } else { Direction::In },
+                4 => row.process_by = ProcessBy::ALL[i as usize % 4].0,
+                5 => row.event.closed_by = Some(ClosedBy::ALL[i as usize % 8].0),
+                6 => row.event.errno = i as u16 + 99,
+                7 => row.event.from = Some(State::Unknown(i as u8)),
+                8 => row.event.uid = (i == 8).then_some(77),
+                9 => row.process = (i == 9).then(|| Arc::new(EventProcess { pid: i, ..process })),
+                10 => row.unit = None,
+                11 => row.netns_name = "another".into(),
+                _ => (row.counted, row.count) = (true, u64::from(i)),
+            }
+            snap.events.rows.extend([Arc::clone(&first), Arc::new(row)]);
+        }
         for table in TABLES {
             let columns: Vec<&Column> = table.columns.iter().collect();
             let rows: Vec<u32> = (0..(table.live)(&snap) as u32).collect();
@@ -427,6 +491,24 @@ mod tests {
                     assert_eq!(line, want, "{} {row}", table.name);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn numbers_have_at_most_three_decimals() {
+        let mut numbers = vec![0.0, -0.0, -1.5, 1e15, 1e22, f64::MAX, 1_795_801_755.411_999, 0.0004, 0.0005];
+        let mut x = 1_u64;
+        for _ in 0..20_000 {
+            x ^= x << 13;
+            x ^= x >> 7;
+            x ^= x << 17;
+            let digits = 10_f64.powi((x % 16) as i32);
+            numbers.extend([(x >> 11) as f64 / digits, (x >> 40) as f64 / digits, (x >> 32) as f64 / 1000.0]);
+        }
+        for n in numbers {
+            let mut buf = String::new();
+            value(&mut buf, &Value::Float(n));
+            assert_eq!(buf, format!("{}", (n * 1000.0).round() / 1000.0), "{n:e}");
         }
     }
 

@@ -30,6 +30,11 @@ pub(super) const fn scope_tone(scope: Scope) -> Tone {
     }
 }
 
+/// Marks the addresses of other networks among peers: to be public is nothing unusual there.
+pub(super) const fn peer_scope_tone(scope: Scope) -> Tone {
+    if matches!(scope, Scope::Public) { Tone::Plain } else { Tone::Dim }
+}
+
 /// Plays down this program's own network namespace: it is the usual one.
 pub(super) const fn netns_tone(netns: u16) -> Tone {
     if netns == 0 { Tone::Faint } else { Tone::Plain }

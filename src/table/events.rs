@@ -3,11 +3,14 @@
 use super::cell::{applicable, families, host_name, netns_tone, protos, reported, user_value, without_port};
 use super::definition::{Grouping, Table, TableId};
 use super::units::{self, unit_column};
+use crate::diagnose::finding::event_diagnoses;
+use crate::format::column::{SharedKey, SharedKeyFn};
 use crate::format::{Column, Kind, Needs, Role, TextMatch, Tone, Value};
 use crate::model::sample::{ClosedBy, EventKind};
 use crate::model::snapshot::{Direction, EventRow, ProcessBy};
 use crate::model::{Endpoint, Missing, Snapshot, SocketId, State, Unit};
 use crate::table::Identity;
+use std::sync::Arc;
 
 fn event(snap: &Snapshot, row: usize) -> &EventRow {
     &snap.events.rows[row]
@@ -49,6 +52,35 @@ fn remote(snap: &Snapshot, row: usize) -> Value<'_> {
     let e = event(snap, row);
     e.event.remote.map_or_else(|| Value::Missing(no_remote(e)), |end| zoned(snap, e, end))
 }
+
+/// Everything that the columns with a shared key are computed from, apart from what is the same for the whole snapshot. `None`
+/// for counted events.
+fn shared_key(snap: &Snapshot, row: usize) -> Option<SharedKey<'_>> {
+    let row = event(snap, row);
+    let e = &row.event;
+    if row.counted {
+        return None;
+    }
+    // Small numbers, one after the other in their bits.
+    let mut kind = u64::from(e.errno);
+    for (number, bits) in [
+        (e.kind as u64, 4),
+        (e.proto as u64, 8),
+        (e.family as u64, 4),
+        (row.direction as u64, 2),
+        (row.process_by as u64, 2),
+        (e.closed_by.map_or(0, |c| c as u64 + 1), 4),
+        (e.from.map_or(0, |s| s.rank() + 1), 9),
+        (u64::from(e.uid.is_some()), 1),
+    ] {
+        kind = kind << bits | number;
+    }
+    let process = row.process.as_ref().map_or(0, |p| Arc::as_ptr(p).addr() as u64);
+    let unit = row.unit().map_or(0, |u| std::ptr::from_ref(u).addr() as u64);
+    Some(([kind, u64::from(e.uid.unwrap_or_default()), process, unit], row.netns_name.as_bytes()))
+}
+
+const KEY: SharedKeyFn = shared_key;
 
 fn port<'a>(e: &EventRow, end: Option<Endpoint>) -> Value<'a> {
     match end.map(|e| e.port).filter(|p| *p != 0) {
@@ -120,11 +152,16 @@ fn duration(snap: &Snapshot, row: usize) -> Value<'_> {
 /// Time in each state, in the order of the kernel's numbers.
 fn states(snap: &Snapshot, row: usize) -> Value<'_> {
     let Some(us) = &event(snap, row).event.state_us else { return Value::Missing(Missing::NotApplicable) };
-    let passed = us.iter().enumerate().filter(|(_, us)| **us > 0).filter_map(|(i, us)| {
-        let state = State::from_kernel_tcp(u8::try_from(i).ok()?);
-        Some(Value::Record(vec![("state", Value::State(state)), ("us", Value::from(*us))]))
-    });
-    Value::List(passed.collect())
+    let mut passed = Vec::with_capacity(6);
+    for (us, number) in us.iter().zip(0..).filter(|(us, _)| **us > 0) {
+        passed.push((State::from_kernel_tcp(number).name(), Value::from(*us)));
+    }
+    Value::Record(passed)
+}
+
+fn finding(snap: &Snapshot, row: usize) -> Value<'_> {
+    let names: Vec<&str> = event_diagnoses(snap, event(snap, row)).iter().map(|d| d.finding.name).collect();
+    if names.is_empty() { Value::Missing(Missing::NotApplicable) } else { Value::from(names.join(",")) }
 }
 
 fn kinds() -> Vec<&'static str> {
@@ -149,7 +186,7 @@ fn is_bad(e: &EventRow) -> bool {
         e.event.closed_by,
         Some(ClosedBy::Reset | ClosedBy::Timeout | ClosedBy::Refused | ClosedBy::Error)
     );
-    by || (e.event.kind == EventKind::Failed && e.event.closed_by != Some(ClosedBy::Abandoned))
+    by || e.is_failed_connect()
 }
 
 fn kind_tone(snap: &Snapshot, row: usize) -> Tone {
@@ -204,13 +241,13 @@ static COLUMNS: &[Column] = &[
         "Time since the event.").role(Role::Age).dim().called(&["ago", "age", "age_s"]).wide(4, 7, 8),
     Column::new("event", "EVENT", Kind::Text, 0, |s, r| Value::text(event(s, r).event.kind.name()),
         "Kind of the event: opened (connect succeeded, or first use of a UDP socket), accepted, closed, failed (connect), retransmit, listening.")
-        .values(kinds).tone(kind_tone).called(&["kind", "what"]).wide(8, 10, 10),
+        .values(kinds).tone(kind_tone).called(&["kind", "what"]).wide(8, 10, 10).shared(KEY),
     Column::new("proto", "PROTO", Kind::Text, 5, |s, r| match event(s, r) {
         e if e.counted => Value::Missing(Missing::NotReported),
         e => Value::text(e.event.proto.name()),
-    }, "Transport protocol.").role(Role::Proto).dim().values(protos).called(&["protocol", "netid"]).wide(3, 5, 8),
+    }, "Transport protocol.").role(Role::Proto).dim().values(protos).called(&["protocol", "netid"]).wide(3, 5, 8).shared(KEY),
     Column::new("family", "FAMILY", Kind::Text, 45, |s, r| Value::text(event(s, r).event.family.name()),
-        "Address family of the socket.").role(Role::Family).values(families).called(&["fam"]).wide(4, 6, 8),
+        "Address family of the socket.").role(Role::Family).values(families).called(&["fam"]).wide(4, 6, 8).shared(KEY),
     Column::new("local", "LOCAL", Kind::Endpoint, 4, local, "Local endpoint.").role(Role::Local)
         .called(&["src", "source", "laddr"]).wide(12, 21, 47),
     Column::new("remote", "REMOTE", Kind::Endpoint, 0, remote,
@@ -229,26 +266,26 @@ static COLUMNS: &[Column] = &[
         "Port of the service: the local one of incoming connections, the remote one of outgoing ones. A filter tests both.").any(ports_any),
     Column::new("owner", "PROCESS", Kind::Text, 1, owner, "Process and its PID; see process_by.").role(Role::Owner)
         .tone(owner_tone).called(&["held_by"]).wide(8, 16, 32)
-        .any(|s, r, t| t(&comm(s, r)) || t(&owner(s, r))),
+        .any(|s, r, t| t(&comm(s, r)) || t(&owner(s, r))).shared(KEY),
     Column::new("process", "COMMAND", Kind::Text, 40, comm, "Command name of the process.").role(Role::Process)
-        .called(&["proc", "comm", "program"]).wide(6, 15, 24),
-    Column::new("pid", "PID", Kind::Id, 41, |s, r| reported(event(s, r).process.as_ref().map(|p| p.pid)), "Process ID."),
+        .called(&["proc", "comm", "program"]).wide(6, 15, 24).shared(KEY),
+    Column::new("pid", "PID", Kind::Id, 41, |s, r| reported(event(s, r).process.as_ref().map(|p| p.pid)), "Process ID.").shared(KEY),
     Column::new("process_by", "PROCESS BY", Kind::Text, 50, |s, r| reported(event(s, r).process_by.name()),
         "Origin of the process: event (reported with it), poll (owner of the socket in a poll) or listener (no process used the connection: owner of the listener).")
-        .values(origins).wide(5, 10, 10),
+        .values(origins).wide(5, 10, 10).shared(KEY),
     Column::new("uid", "UID", Kind::Id, 43, |s, r| reported(uid(event(s, r)).filter(|u| *u != crate::model::ProcInfo::NO_UID)),
-        "User ID of the socket, else of the process."),
-    Column::new("user", "USER", Kind::Text, 42, user, "User of the socket, else of the process.").role(Role::User).wide(4, 9, 16),
-    unit_column!(units::UNIT, event_units).needs(UNITS),
-    unit_column!(units::SLICE, event_units).needs(UNITS),
-    unit_column!(units::CONTAINER, event_units).needs(UNITS),
-    unit_column!(units::CONTAINER_ID, event_units).needs(UNITS),
-    unit_column!(units::ENGINE, event_units).needs(UNITS),
-    unit_column!(units::IMAGE, event_units).needs(UNITS),
-    unit_column!(units::POD, event_units).needs(UNITS),
+        "User ID of the socket, else of the process.").shared(KEY),
+    Column::new("user", "USER", Kind::Text, 42, user, "User of the socket, else of the process.").role(Role::User).wide(4, 9, 16).shared(KEY),
+    unit_column!(units::UNIT, event_units).needs(UNITS).shared(KEY),
+    unit_column!(units::SLICE, event_units).needs(UNITS).shared(KEY),
+    unit_column!(units::CONTAINER, event_units).needs(UNITS).shared(KEY),
+    unit_column!(units::CONTAINER_ID, event_units).needs(UNITS).shared(KEY),
+    unit_column!(units::ENGINE, event_units).needs(UNITS).shared(KEY),
+    unit_column!(units::IMAGE, event_units).needs(UNITS).shared(KEY),
+    unit_column!(units::POD, event_units).needs(UNITS).shared(KEY),
     Column::new("direction", "DIR", Kind::Text, 5, |s, r| applicable(event(s, r).direction.name()),
         "Direction of the connection: in (accepted by a local listener) or out.").role(Role::Direction).values(directions).dim()
-        .called(&["dir"]).wide(3, 3, 3),
+        .called(&["dir"]).wide(3, 3, 3).shared(KEY),
     Column::new("duration_us", "DURATION", Kind::Micros, 3, duration,
         "Time from the connection or first use to the close, or from the SYN to the failure; a lower bound if the socket was open before sockscope saw it.")
         .called(&["duration", "lifetime"]).wide(5, 8, 8),
@@ -265,19 +302,25 @@ static COLUMNS: &[Column] = &[
     Column::new("rtt_us", "RTT", Kind::Micros, 8, |s, r| reported(event(s, r).event.rtt_us), "Smoothed round-trip time.").called(&["rtt"]),
     Column::new("closed_by", "CLOSED BY", Kind::Text, 3, |s, r| applicable(event(s, r).event.closed_by.map(ClosedBy::name)),
         "Cause of the end: here or peer (who sent the first FIN; here also for an abort), reset, timeout, refused, abandoned (the program gave up), unsent (no SYN was sent), error.")
-        .values(causes).tone(cause_tone).called(&["ended_by", "cause"]).wide(7, 9, 9),
-    Column::new("error", "ERROR", Kind::Text, 9, error, "Error of the socket.").tone(cause_tone).wide(5, 12, 16),
+        .values(causes).tone(cause_tone).called(&["ended_by", "cause"]).wide(7, 9, 9).shared(KEY),
+    Column::new("error", "ERROR", Kind::Text, 9, error, "Error of the socket.").tone(cause_tone).wide(5, 12, 16).shared(KEY),
     Column::new("errno", "ERRNO", Kind::Id, 53, |s, r| applicable(Some(u64::from(event(s, r).event.errno)).filter(|n| *n != 0)),
-        "Number of the error of the socket."),
+        "Number of the error of the socket.").shared(KEY),
+    Column::new("finding", "FINDING", Kind::Text, 35, finding, "Findings about the process and the service, separated by commas: see sockscope explain.")
+        .tone(|_, _| Tone::Warning).called(&["findings"]).wide(10, 16, 60)
+        .any(|s, r, t| {
+            let found = event_diagnoses(s, event(s, r));
+            found.iter().any(|d| d.names().any(|n| t(&Value::text(n)))) || t(&finding(s, r))
+        }),
     Column::new("state_before", "STATE BEFORE", Kind::State, 54, |s, r| applicable(event(s, r).event.from.map(Value::State)),
-        "State before the event.").called(&["from"]),
-    Column::new("state_us", "TIME IN STATES", Kind::List, 55, states, "Time in each TCP state, microseconds; at a close.").wide(8, 24, 80),
+        "State before the event.").called(&["from"]).shared(KEY),
+    Column::new("state_us", "TIME IN STATES", Kind::List, 55, states, "Time in each TCP state, microseconds, by state; at a close.").wide(8, 24, 80),
     Column::new("events", "EVENTS", Kind::Count, 56, |s, r| Value::from(event(s, r).count),
         "Number of events: more than 1 for those that were only counted, because there were too many."),
     Column::new("cookie", "COOKIE", Kind::Hex, 60, |s, r| reported(Some(event(s, r).event.id.cookie).filter(|c| *c != 0)),
         "Socket cookie.").called(&["sk"]),
     Column::new("netns", "NETNS", Kind::Text, 32, |s, r| Value::text(&event(s, r).netns_name), "Network namespace.").role(Role::Netns)
-        .tone(|s, r| netns_tone(event(s, r).event.id.netns)).text_match(TextMatch::Whole).called(&["ns", "namespace"]).wide(6, 12, 30),
+        .tone(|s, r| netns_tone(event(s, r).event.id.netns)).text_match(TextMatch::Whole).called(&["ns", "namespace"]).wide(6, 12, 30).shared(KEY),
     Column::new("seq", "SEQ", Kind::Id, 61, |s, r| Value::from(event(s, r).number), "Sequence number of the event since sockscope started.")
         .called(&["number"]),
 ];
@@ -325,6 +368,7 @@ pub static EVENTS: Table = Table {
         Grouping::by("process", "process"),
         Grouping::by("remote_addr", "remote address"),
         Grouping::by("closed_by", "cause of the end"),
+        Grouping::by("finding", "finding"),
     ],
     always_needs: Needs::EVENTS,
     topic: "connection",

@@ -44,7 +44,7 @@ fn forecast<'a>(snap: &Snapshot, row: usize, get: fn(&crate::model::FullIn) -> f
 static COLUMNS: &[Column] = &[
     Column::new("limit", "RESOURCE", Kind::Text, 0, |s, r| Value::text(limit(s, r).kind.info().name),
         "Resource, as in check --only.")
-        .called(&["resource", "ceiling", "kind"]).wide(6, 10, 16),
+        .called(&["resource", "ceiling", "kind"]).wide(10, 10, 16),
     Column::new("title", "DESCRIPTION", Kind::Text, 20, |s, r| Value::text(tr(limit(s, r).kind.info().title)),
         "Resource in words.").dim().wide(8, 20, 32),
     Column::new("subject", "OWNER", Kind::Text, 0, |s, r| Value::from(subject(s, r)),

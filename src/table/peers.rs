@@ -1,10 +1,12 @@
 //! Columns of the table of peers: remote addresses.
 
 use super::cell::{
-    any_comm, any_pid, host_name, proc_info, process_list, process_names, scope_tone, scopes, summed_rate,
+    any_comm, any_pid, host_name, peer_scope_tone, proc_info, process_list, process_names, scopes,
+    summed_rate,
 };
 use super::definition::{Grouping, Table, TableId};
-use crate::format::{Column, Kind, Needs, Role, Value};
+use super::event_columns::event_column;
+use crate::format::{Column, Kind, Needs, Role, Tone, Value};
 use crate::model::snapshot::Peer;
 use crate::model::{Container, Endpoint, Missing, Reads, Snapshot};
 
@@ -86,7 +88,7 @@ static COLUMNS: &[Column] = &[
         |s, r| Value::text(peer(s, r).scope.name()),
         "Scope of the address: loopback, link-local, private, multicast, public.",
     )
-    .tone(|s, r| scope_tone(peer(s, r).addr.scope()))
+    .tone(|s, r| peer_scope_tone(peer(s, r).addr.scope()))
     .values(scopes)
     .called(&["remote_scope"])
     .wide(6, 10, 10),
@@ -218,6 +220,59 @@ static COLUMNS: &[Column] = &[
     .dim()
     .called(&["age"])
     .wide(4, 7, 8),
+    event_column!(
+        peers,
+        "opened_per_s",
+        "OPENED/s",
+        PerSec,
+        49,
+        Opened,
+        "TCP connections opened per second over the last 30 seconds: connects that succeeded, and connections accepted."
+    )
+    .called(&["opened"]),
+    event_column!(
+        peers,
+        "failed_per_s",
+        "FAILED/s",
+        PerSec,
+        49,
+        Failed,
+        "TCP connects that failed per second, over the last 30 seconds."
+    )
+    .called(&["failed"])
+    .tone(|s, r| {
+        if s.events.window.peers.get(r).is_some_and(|w| w.failed > 0) { Tone::Warning } else { Tone::Plain }
+    }),
+    event_column!(
+        peers,
+        "closed_per_s",
+        "CLOSED/s",
+        PerSec,
+        49,
+        Closed,
+        "TCP connections that ended per second, over the last 30 seconds."
+    )
+    .called(&["closed"]),
+    event_column!(
+        peers,
+        "duration_p50_us",
+        "P50",
+        Micros,
+        49,
+        P50,
+        "Median duration of the TCP connections that ended within the last 30 seconds."
+    )
+    .called(&["p50"]),
+    event_column!(
+        peers,
+        "duration_p99_us",
+        "P99",
+        Micros,
+        49,
+        P99,
+        "99th percentile of the durations of the TCP connections that ended within the last 30 seconds."
+    )
+    .called(&["p99"]),
 ];
 
 /// One row per remote address.
@@ -230,7 +285,7 @@ pub static PEERS: Table = Table {
     help: "Every remote address with its connections and rates.",
     columns: COLUMNS,
     defaults: &["addr", "scope", "connections", "ports", "owner", "rx", "tx", "sockets_by_state", "age_s"],
-    wide_columns: &[],
+    wide_columns: &["opened_per_s", "failed_per_s", "duration_p50_us", "duration_p99_us"],
     in_gauge: &[],
     netns_after: None,
     words: &["addr", "scope", "process", "pid", "container"],

@@ -5,6 +5,7 @@ use super::cell::{
     process_names, protos, scope_tone, scopes, summed_rate, user_value, without_port,
 };
 use super::definition::{Grouping, Table, TableId};
+use super::event_columns::event_column;
 use super::units::{self, unit_column};
 use crate::format::{Column, Gauge, Kind, Needs, Role, RowProtos, TextMatch, Value};
 use crate::model::snapshot::Port;
@@ -375,6 +376,46 @@ static COLUMNS: &[Column] = &[
     .text_match(TextMatch::Whole)
     .called(&["ns", "namespace"])
     .wide(4, 10, 24),
+    event_column!(
+        ports,
+        "opened_per_s",
+        "OPENED/s",
+        PerSec,
+        49,
+        Opened,
+        "TCP connections opened per second over the last 30 seconds: connects that succeeded, and connections accepted."
+    )
+    .called(&["opened"]),
+    event_column!(
+        ports,
+        "closed_per_s",
+        "CLOSED/s",
+        PerSec,
+        49,
+        Closed,
+        "TCP connections that ended per second, over the last 30 seconds."
+    )
+    .called(&["closed"]),
+    event_column!(
+        ports,
+        "duration_p50_us",
+        "P50",
+        Micros,
+        49,
+        P50,
+        "Median duration of the TCP connections that ended within the last 30 seconds."
+    )
+    .called(&["p50"]),
+    event_column!(
+        ports,
+        "duration_p99_us",
+        "P99",
+        Micros,
+        49,
+        P99,
+        "99th percentile of the durations of the TCP connections that ended within the last 30 seconds."
+    )
+    .called(&["p99"]),
 ];
 
 /// One row per listening endpoint.
@@ -401,7 +442,7 @@ pub static PORTS: Table = Table {
         "exposure",
         "sockets_by_state",
     ],
-    wide_columns: &["user"],
+    wide_columns: &["user", "opened_per_s", "duration_p50_us", "duration_p99_us"],
     in_gauge: &["accept_q", "backlog"],
     netns_after: Some("local"),
     words: &["proto", "local", "service", "process", "pid", "user", "exposure", "container"],

@@ -2,6 +2,7 @@
 
 use super::cell::{cgroup, cmdline, fd_limit, proc_info, reported, summed_rate, user_value};
 use super::definition::{Grouping, Table, TableId};
+use super::event_columns::event_column;
 use super::units::{self, unit_column};
 use super::{contexts, threads, usage};
 use crate::diagnose::fd_leak;
@@ -431,6 +432,63 @@ static COLUMNS: &[Column] = &[
         .dim()
         .called(&["command", "cmd", "args"])
         .wide(12, 30, 200),
+    event_column!(
+        processes,
+        "opened_per_s",
+        "OPENED/s",
+        PerSec,
+        49,
+        Opened,
+        "TCP connections opened per second over the last 30 seconds: connects that succeeded, and connections accepted."
+    )
+    .called(&["opened"]),
+    event_column!(
+        processes,
+        "failed_per_s",
+        "FAILED/s",
+        PerSec,
+        49,
+        Failed,
+        "TCP connects that failed per second, over the last 30 seconds."
+    )
+    .called(&["failed"])
+    .tone(|s, r| {
+        if s.events.window.processes.get(r).is_some_and(|w| w.failed > 0) {
+            Tone::Warning
+        } else {
+            Tone::Plain
+        }
+    }),
+    event_column!(
+        processes,
+        "closed_per_s",
+        "CLOSED/s",
+        PerSec,
+        49,
+        Closed,
+        "TCP connections that ended per second, over the last 30 seconds."
+    )
+    .called(&["closed"]),
+    event_column!(
+        processes,
+        "duration_p50_us",
+        "P50",
+        Micros,
+        49,
+        P50,
+        "Median duration of the TCP connections that ended within the last 30 seconds."
+    )
+    .called(&["p50"]),
+    event_column!(
+        processes,
+        "duration_p99_us",
+        "P99",
+        Micros,
+        49,
+        P99,
+        "99th percentile of the durations of the TCP connections that ended within the last 30 seconds."
+    )
+    .called(&["p99"]),
 ];
 
 /// One row per process.
@@ -457,7 +515,7 @@ pub static PROCESSES: Table = Table {
         "tx",
         "cmdline",
     ],
-    wide_columns: &["fds_hard", "unit"],
+    wide_columns: &["fds_hard", "unit", "opened_per_s", "failed_per_s"],
     in_gauge: &[],
     netns_after: None,
     words: &["comm", "pid", "user", "cmdline", "unit", "container"],

@@ -293,6 +293,8 @@ commands! {
     Edit {
         "left" ["left", "ctrl-b"] TEXT, "" 0, Action::Edit(Edit::Left), "Cursor left";
         "right" ["right", "ctrl-f"] TEXT, "" 0, Action::Edit(Edit::Right), "Cursor right";
+        "word-left" ["ctrl-left", "alt-b"] TEXT, "" 0, Action::Edit(Edit::WordLeft), "Cursor to the previous word";
+        "word-right" ["ctrl-right", "alt-f"] TEXT, "" 0, Action::Edit(Edit::WordRight), "Cursor to the end of the next word";
         "start" ["home", "ctrl-a"] TEXT, "" 0, Action::Edit(Edit::Start), "Cursor to the start";
         "end" ["end", "ctrl-e"] TEXT, "" 0, Action::Edit(Edit::End), "Cursor to the end";
         "backspace" ["backspace", "ctrl-h"] TEXT, "" 0, Action::Edit(Edit::Backspace), "Delete the character before the cursor";

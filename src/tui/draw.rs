@@ -4,6 +4,7 @@ pub(crate) mod filter_bar;
 pub(crate) mod header;
 pub(crate) mod key_bar;
 pub(crate) mod row;
+mod service;
 pub(crate) mod state_bar;
 pub(crate) mod status;
 pub(crate) mod table;
@@ -43,7 +44,7 @@ pub fn draw(app: &App, frame: &mut Frame<'_>) {
     if l.details.area() > 0 {
         details::draw(app, &mut canvas, l.details, l.beside);
     }
-    status::draw(app, &mut canvas, l.status);
+    status::draw(app, &mut canvas, l.status, l.header);
     key_bar::draw(app, &mut canvas, l.keys);
     // A screen reader follows the cursor.
     let line = app.options.calm.then(|| app.view_state().cursor.checked_sub(app.view_state().top)).flatten();

@@ -315,6 +315,10 @@ pub enum Edit {
     Left,
     /// Cursor right.
     Right,
+    /// Cursor to the start of the word, or of the previous one.
+    WordLeft,
+    /// Cursor to the end of the word, or of the next one.
+    WordRight,
     /// Cursor to the start.
     Start,
     /// Cursor to the end.

@@ -33,12 +33,15 @@ pub(crate) fn edit(text: &mut String, cursor: &mut usize, edit: Edit) {
             text.drain(at..at + n);
         }
         Edit::DeleteWord => {
-            let kept = text[..at].trim_end();
-            let start = kept
-                .rfind(char::is_whitespace)
-                .map_or(0, |i| i + kept[i..].chars().next().map_or(1, char::len_utf8));
+            let start = word_start(&text[..at]);
             text.drain(start..at);
             at = start;
+        }
+        Edit::WordLeft => at = word_start(&text[..at]),
+        Edit::WordRight => {
+            let rest = &text[at..];
+            let word = rest.len() - rest.trim_start().len();
+            at += rest[word..].find(char::is_whitespace).map_or(rest.len(), |i| word + i);
         }
         Edit::DeleteToStart => {
             text.drain(..at);
@@ -50,6 +53,12 @@ pub(crate) fn edit(text: &mut String, cursor: &mut usize, edit: Edit) {
         Edit::End => at = text.len(),
     }
     *cursor = at;
+}
+
+/// Start of the last word of a text.
+fn word_start(text: &str) -> usize {
+    let kept = text.trim_end();
+    kept.rfind(char::is_whitespace).map_or(0, |i| i + kept[i..].chars().next().map_or(1, char::len_utf8))
 }
 
 /// Inserts pasted text as one line: line ends and tabs become spaces, control characters are dropped.
@@ -64,6 +73,19 @@ pub(crate) fn paste(text: &mut String, cursor: &mut usize, pasted: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cursor_moves_by_words() {
+        let (mut t, mut c) = ("nginx  :443 état ".to_owned(), 0);
+        let mut go = |e| {
+            edit(&mut t, &mut c, e);
+            c
+        };
+        let right: Vec<usize> = (0..4).map(|_| go(Edit::WordRight)).collect();
+        assert_eq!(right, [5, 11, 17, 18]);
+        let left: Vec<usize> = (0..4).map(|_| go(Edit::WordLeft)).collect();
+        assert_eq!(left, [12, 7, 0, 0]);
+    }
 
     #[test]
     fn edits_and_paste_respect_graphemes() {

@@ -26,6 +26,11 @@ pub enum Line {
 }
 
 impl Arranged {
+    /// The rows of a group.
+    pub fn members(&self, g: &Group) -> &[u32] {
+        self.rows.get(g.start as usize..(g.start + g.len) as usize).unwrap_or_default()
+    }
+
     /// Lines to show; of a folded group only its header.
     pub fn lines(&self, folded: &dyn Fn(u64, u8) -> bool) -> Vec<Line> {
         let mut out = Vec::with_capacity(self.rows.len() + self.groups.len());

@@ -1,5 +1,9 @@
 //! Groups of rows.
 
+mod services;
+
+pub use services::Service;
+
 use super::sort::SortKey;
 use crate::format::{self, Column, Kind, Role, Value};
 use crate::model::lang::{noop, tr};
@@ -112,6 +116,8 @@ pub enum Key {
     To(Proto, Endpoint),
     /// A remote address, or the value of an address column.
     Addr(Addr),
+    /// IPv4 and IPv6 sockets of one service, without a peer.
+    Service(Service),
     /// A link-local address or endpoint with its interface.
     Zoned(Option<Proto>, String),
     /// A process, by its row in the snapshot.
@@ -165,15 +171,19 @@ pub(crate) fn arrange(
             grouper.nest(rows, &mut groups, members, id);
             continue;
         }
-        let first = rows.len();
-        rows.extend(members);
-        if by == GroupBy::State && own_order {
-            // Listeners by port: IPv4 and IPv6 of one service are adjacent.
-            rows[first..].sort_by_key(|r| {
+        if by != GroupBy::State {
+            rows.extend(members);
+            continue;
+        }
+        let mut listeners = members.to_vec();
+        if own_order {
+            // By port, IPv4 and IPv6 adjacent.
+            listeners.sort_by_key(|r| {
                 let s = snap.socket(*r as usize);
                 (s.local.port, s.proto)
             });
         }
+        grouper.fold_services(rows, &mut groups, &listeners, id);
     }
     groups
 }
@@ -412,7 +422,12 @@ impl Grouper<'_> {
             groups.push(group);
             rows.extend(members);
         }
-        rows.extend(range(0));
+        let alone = range(0);
+        if alone.first().is_some_and(|r| self.snap.socket(*r as usize).state == State::Unconn) {
+            self.fold_services(rows, groups, alone, outer);
+        } else {
+            rows.extend(alone);
+        }
     }
 
     /// A group of these rows.
@@ -423,6 +438,11 @@ impl Grouper<'_> {
             Key::Process(p) => {
                 let i = &self.snap.sample.processes[*p as usize].info;
                 (i.pid, i.start_ns).hash(&mut hasher);
+            }
+            Key::Service(service) => {
+                Service { process: 0, ..*service }.hash(&mut hasher);
+                let owner = self.snap.sample.processes.get(service.process as usize);
+                owner.map(|p| (p.info.pid, p.info.start_ns)).hash(&mut hasher);
             }
             key => key.hash(&mut hasher),
         }
@@ -439,6 +459,7 @@ impl Grouper<'_> {
             hosts: 0,
             note: match &key {
                 Key::State(s) => Some(s.info().meaning),
+                Key::Service(_) => Some(noop("IPv4 and IPv6 sockets of one service")),
                 _ => None,
             },
             key,
@@ -506,6 +527,7 @@ impl Group {
             Key::Local(_, e) | Key::Listener(_, e) => e.to_string(),
             Key::To(_, e) => msg!("to {}", e),
             Key::Addr(a) => a.to_string(),
+            Key::Service(s) => s.endpoint(),
             Key::Process(p) => snap
                 .sample
                 .processes
@@ -544,6 +566,10 @@ impl Group {
             }
             Key::To(proto, e) => format!("proto:{} remote:{} direction:out", proto.name(), end(e)),
             Key::Addr(a) => format!("{}:{a}", by.name()),
+            Key::Service(s) => {
+                let pid = snap.sample.processes.get(s.process as usize)?.info.pid;
+                format!("{} pid:{pid}", s.filter())
+            }
             Key::Zoned(Some(proto), s) => format!("proto:{} local:{s}", proto.name()),
             Key::Zoned(None, s) => format!("{}:{s}", by.name()),
             Key::Process(p) => format!("pid:{}", snap.sample.processes.get(*p as usize)?.info.pid),

@@ -19,6 +19,8 @@ const DISTINCT_MAX: usize = 2000;
 pub struct NoMatch {
     /// Rows that were tested.
     pub total: usize,
+    /// Sockets of which none is a row of the table, which is made from them.
+    sockets: Option<usize>,
     /// The filter, as it was understood.
     filter: String,
     /// Condition that excludes all of them.
@@ -65,19 +67,35 @@ impl NoMatch {
                 parts(e).iter().find_map(|e| elsewhere(filter, e))
             }
         });
-        Self { total, filter: filter.expr().map(ToString::to_string).unwrap_or_default(), near }
+        let derived = matches!(filter.table().id, TableId::Ports | TableId::Peers | TableId::Map);
+        let sockets = (total == 0 && derived && near.is_none()).then_some(snap.live);
+        Self { total, sockets, filter: filter.expr().map(ToString::to_string).unwrap_or_default(), near }
     }
 
     /// Lines to print for the rows of this table: first the filter and the number of rows it was tested on, then the near miss.
     pub fn lines(&self, table: &Table) -> Vec<String> {
         if self.total == 0 {
-            let none = std::iter::once(msg!("no {}", tr(table.noun)));
-            return none.chain(self.near_miss()).collect();
+            return std::iter::once(self.none(table)).chain(self.near_miss()).collect();
         }
         let n = thousands(self.total as u64);
         let mut out = vec![msg!("no {} matches {}, {} looked at", tr(table.singular), self.filter, n)];
         out.extend(self.near_miss());
         out
+    }
+
+    /// Line for a table without rows, with the reason if it is made from sockets.
+    pub fn none(&self, table: &Table) -> String {
+        let none = msg!("no {}", tr(table.noun));
+        let Some(n) = self.sockets else { return none };
+        let n = match n {
+            0 => return none,
+            n => thousands(n as u64),
+        };
+        match table.id {
+            TableId::Ports => msg!("{}: none of the sockets is a listener, {} looked at", none, n),
+            TableId::Map => msg!("{}: none of the sockets is an open connection, {} looked at", none, n),
+            _ => msg!("{}: none of the sockets has a remote address, {} looked at", none, n),
+        }
     }
 
     /// The near miss alone.

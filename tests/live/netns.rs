@@ -393,3 +393,33 @@ time.sleep(999)";
     let own = rows(&["list", "proto:netlink", "-c", "netns"])?;
     check(!own.is_empty() && own.iter().all(|r| r["netns"] != "host"), || format!("{own:?}"))
 }
+
+/// An ordinary user sees the namespace of another user's process that `ip netns exec` started under its name, once; not that of a
+/// process that has left it since.
+pub(crate) fn namespace_of_ip_netns_exec_has_its_name_for_every_user() -> Result<(), String> {
+    sh("mkdir -p /run/netns && ip netns add named1 && ip netns add named2")?;
+    let serve = |port: u16| {
+        format!(
+            "import socket, time\ns = socket.socket(); s.bind(('0.0.0.0', {port})); s.listen()\ntime.sleep(999)"
+        )
+    };
+    let (inside, left, besides) = (serve(41160), serve(41161), serve(41162));
+    let _a = background(&["ip", "netns", "exec", "named1", "python3", "-c", &inside])?;
+    // It keeps the mounts of the namespace that it left, in which another process is.
+    let _b = background(&["ip", "netns", "exec", "named2", "unshare", "-n", "python3", "-c", &left])?;
+    let _c = background(&["ip", "netns", "exec", "named2", "python3", "-c", &besides])?;
+    let copy = "/run/sockscope-named";
+    std::fs::copy(env!("CARGO_BIN_EXE_sockscope"), copy).map_err(|e| e.to_string())?;
+    sh(&format!("chmod 755 /run {copy}"))?;
+    let list = format!(
+        "setpriv --reuid=65534 --clear-groups {copy} list lport:41160-41162 -c lport,netns -f csv -H"
+    );
+    let got = until("three listeners", || sh(&list).ok().filter(|text| text.lines().count() == 3))?;
+    let netns = |port: &str| {
+        let line = got.lines().find(|l| l.starts_with(port)).unwrap_or_default();
+        line.split_once(',').map_or("", |l| l.1).to_owned()
+    };
+    check(netns("41160") == "named1", || got.clone())?;
+    check(netns("41161").starts_with("python3 "), || got.clone())?;
+    sh("ip netns del named1 && ip netns del named2").map(drop)
+}

@@ -13,7 +13,9 @@ use aya::Ebpf;
 use aya::maps::{Array, HashMap, MapData, PerCpuArray, RingBuf};
 use aya::programs::BtfTracePoint;
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::fs::FileExt;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Program compiled from `events.bpf.c` in the same directory.
@@ -73,7 +75,9 @@ type CountMap = HashMap<MapData, Bytes<{ size_of::<CountKey>() }>, Bytes<{ size_
 /// Loaded and attached programs.
 pub(super) struct Program {
     /// Keeps the programs attached.
-    ebpf: Ebpf,
+    _ebpf: Ebpf,
+    /// Descriptors of the programs in `/proc/self/fdinfo`.
+    states: Vec<File>,
     ring: RingBuf<MapData>,
     config: Array<MapData, Bytes<{ size_of::<Config>() }>>,
     settings: Config,
@@ -128,7 +132,8 @@ impl Program {
             counted: 0,
             lost: 0,
             without_accepts,
-            ebpf,
+            states: ebpf.programs().filter_map(|(_, p)| state_file(p)).collect(),
+            _ebpf: ebpf,
         })
     }
 
@@ -184,19 +189,26 @@ impl Program {
     }
 
     /// Events that the kernel skipped because they interrupted the same program on the same CPU (Linux ≥ 5.12).
-    fn recursion_misses(&mut self) -> u64 {
-        let misses = |program: &aya::programs::Program| {
-            let fd = program.fd().ok()?.as_fd().as_raw_fd();
-            let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
+    fn recursion_misses(&self) -> u64 {
+        let mut buffer = [0; 1024];
+        let mut misses = |file: &File| {
+            let len = file.read_at(&mut buffer, 0).ok()?;
+            let text = std::str::from_utf8(&buffer[..len]).ok()?;
             text.lines().find_map(|l| l.strip_prefix("recursion_misses:")?.trim().parse::<u64>().ok())
         };
-        self.ebpf.programs().filter_map(|(_, p)| misses(p)).sum()
+        self.states.iter().filter_map(&mut misses).sum()
     }
 
     /// Readable when the ring is half full.
     pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
         self.ring.as_fd()
     }
+}
+
+/// State of a loaded program.
+fn state_file(program: &aya::programs::Program) -> Option<File> {
+    let fd = program.fd().ok()?.as_fd().as_raw_fd();
+    File::open(format!("/proc/self/fdinfo/{fd}")).ok()
 }
 
 fn take(ebpf: &mut Ebpf, name: &str) -> Result<aya::maps::Map, String> {

@@ -3,6 +3,7 @@
 //! Looked up once per process, in every poll while the process is young (a container's first process changes namespaces
 //! before it executes anything), and for older ones in turn.
 
+use super::name;
 use crate::collect::procs;
 use crate::model::{FaultKind, FaultSubject, Faults};
 use rustc_hash::FxHashMap;
@@ -93,6 +94,29 @@ impl Lookup {
             },
             Err(_) => Found::None,
         }
+    }
+
+    /// Finds out of which namespace with a name the tables of these processes are: of that in which `ip netns exec` started them. Not
+    /// if two have a claim to the same, or one has claims to two: a process may have gone to another namespace since.
+    fn add_named(&mut self, pids: &[u32]) {
+        let mut claims: Vec<(u64, u64)> = Vec::new();
+        for pid in pids {
+            let Ok(tables) = self.inode(&format!("{pid}/net/dev")) else { continue };
+            if self.by_tables.contains_key(&tables) {
+                continue;
+            }
+            let mounts = std::fs::read(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
+            let named = name::exec_name(&mounts).and_then(|n| name::inode_of(&n));
+            claims.extend(named.map(|netns| (tables, netns)));
+        }
+        claims.sort_unstable();
+        claims.dedup();
+        let is_single = |(tables, netns): &(u64, u64)| {
+            claims.iter().filter(|(t, n)| t == tables || n == netns).count() == 1
+                && !self.by_tables.values().any(|n| n == netns)
+        };
+        let single: Vec<(u64, u64)> = claims.iter().copied().filter(is_single).collect();
+        self.by_tables.extend(single);
     }
 
     /// Threads of a process that are in another namespace than its main thread.
@@ -195,6 +219,7 @@ impl Members {
                 proc.by_tables.entry(tables).or_insert(netns);
             }
         }
+        proc.add_named(&by_tables);
         for pid in by_tables {
             self.set(pid, proc.netns(&pid.to_string()), proc.own, poll);
         }

@@ -54,6 +54,21 @@ fn bind_mounts(mountinfo: &[u8]) -> Vec<PathBuf> {
     mountinfo.split(|c| *c == b'\n').filter_map(path).collect()
 }
 
+/// Name under which `ip netns exec` started a process, by the `mountinfo` of that: the sysfs it mounts has the name as source. The
+/// file is readable by every user, `ns/net` is not.
+pub(super) fn exec_name(mountinfo: &[u8]) -> Option<String> {
+    let source = |line: &[u8]| {
+        let mut fields = line.split(|c| *c == b' ');
+        (fields.nth(4)? == b"/sys").then_some(())?;
+        let mut fields = fields.skip_while(|f| *f != b"-").skip(1);
+        (fields.next()? == b"sysfs").then_some(())?;
+        String::from_utf8(unescaped(fields.next()?)).ok()
+    };
+    // The last mount covers the others. `sysfs` and `none` are what everybody else gives as source.
+    let last = mountinfo.split(|c| *c == b'\n').filter_map(source).next_back()?;
+    Some(last).filter(|name| !["sysfs", "none"].contains(&name.as_str()))
+}
+
 /// Text of a field of `mountinfo`: blanks, backslashes and line ends are written as three octal digits.
 fn unescaped(field: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(field.len());
@@ -206,6 +221,23 @@ mod tests {
             90 29 0:4 net:[4026532201] /srv/my\\040ns rw shared:5 - nsfs nsfs rw\n\
             91 29 0:4 mnt:[4026532202] /srv/mnt rw - nsfs nsfs rw\nbroken\n";
         assert_eq!(bind_mounts(text), [PathBuf::from("/srv/my ns")]);
+    }
+
+    #[test]
+    fn name_of_ip_netns_exec_is_the_source_of_its_sysfs() {
+        let text = |source: &str| {
+            format!(
+                "23 27 0:22 / /sys rw,relatime - sysfs sysfs rw\n\
+                 24 23 0:7 / /sys/kernel/debug rw - debugfs red rw\n\
+                 49 46 0:39 / /sys rw,relatime shared:3 - sysfs {source} rw\nbroken"
+            )
+        };
+        for (source, name) in
+            [("red", Some("red")), ("my\\040ns", Some("my ns")), ("sysfs", None), ("none", None)]
+        {
+            assert_eq!(exec_name(text(source).as_bytes()).as_deref(), name, "{source}");
+        }
+        assert_eq!(exec_name(b""), None);
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub struct EventSpec {
     pub rtt_us: u32,
     /// Cause of the end.
     pub end: ClosedBy,
+    /// True if the connection is closed without a FIN.
+    pub aborts: bool,
 }
 
 impl EventSpec {
@@ -46,6 +48,7 @@ impl EventSpec {
             bytes: (0, 0),
             rtt_us: 100,
             end: ClosedBy::Here,
+            aborts: false,
         }
     }
 }

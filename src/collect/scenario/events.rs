@@ -39,7 +39,9 @@ pub(super) fn events(scenario: &Scenario, total: u32, sample: &Sample) -> Events
         }
     }
     list.sort_by_key(|e| e.at_ns);
-    Events { source: Some(EventSource::Script), since_ns: 1, list, ..Events::default() }
+    let polls = u64::from(total) + 1;
+    let since_ns = sample.at.boot_ns.saturating_sub(polls * scenario.interval_ms * 1_000_000);
+    Events { source: Some(EventSource::Script), since_ns, list, ..Events::default() }
 }
 
 /// An event of the spec without time and process.
@@ -101,8 +103,12 @@ fn push(list: &mut Vec<Event>, spec: &EventSpec, base: &Event) {
     list.push(Event { at_ns: opened, kind, start_ns: begin, opened_ns: opened, ..base.clone() });
     let mut us = [0; 13];
     us[1] = u32::try_from(spec.took_us).unwrap_or(u32::MAX);
-    end.from = Some(if spec.end == ClosedBy::Here { State::FinWait2 } else { State::LastAck });
-    (end.opened_ns, end.rtt_us, end.state_us) = (opened, Some(spec.rtt_us), Some(Box::new(us)));
+    end.from = Some(match spec.end {
+        _ if spec.aborts => State::Established,
+        ClosedBy::Here => State::FinWait2,
+        _ => State::LastAck,
+    });
+    (end.opened_ns, end.rtt_us, end.state_us) = (opened, Some(spec.rtt_us), Some(Arc::new(us)));
     (end.rx, end.tx) = (Some(spec.bytes.0), Some(spec.bytes.1));
     list.push(end);
 }

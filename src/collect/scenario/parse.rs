@@ -270,6 +270,10 @@ fn parse_event_word(e: &mut EventSpec, w: &Word) -> Result<(), String> {
         e.inbound = true;
         return Ok(());
     }
+    if w.key == "abort" && w.value.is_none() {
+        e.aborts = true;
+        return Ok(());
+    }
     let v = w.value()?;
     let bytes = |v: &str| Ok::<u64, String>(series(v)?.start.max(0.0) as u64);
     match w.key.as_str() {

@@ -145,7 +145,7 @@ pub struct Event {
     /// State before the event.
     pub from: Option<State>,
     /// Time in each state, microseconds, by the kernel's number (`include/net/tcp_states.h`); only at the end.
-    pub state_us: Option<Box<[u32; 13]>>,
+    pub state_us: Option<Arc<[u32; 13]>>,
 }
 
 /// Events that were counted and not listed, because there were more than the budget.

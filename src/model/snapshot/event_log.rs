@@ -1,7 +1,7 @@
 //! Events of recent polls, with what was derived about them.
 
-use super::{Direction, Process, Snapshot, Unit};
-use crate::model::sample::{ClosedBy, Event, EventKind, EventProcess};
+use super::{Direction, EventWindow, Process, Snapshot, Unit};
+use crate::model::sample::{Event, EventProcess};
 use std::sync::Arc;
 
 /// Event, or events that were only counted.
@@ -89,16 +89,16 @@ pub struct EventLog {
     pub seen: u64,
     /// Events lost since then: neither listed nor counted.
     pub lost: u64,
+    /// Connections within the last seconds.
+    pub window: EventWindow,
 }
 
 impl EventLog {
-    /// Connects that failed within the last seconds before `now_ns`, other than those that a program gave up.
-    pub fn recent_failures(&self, now_ns: u64, secs: u64) -> u64 {
+    /// Connects that failed within the last seconds before `now_ns`, newest first.
+    pub fn recent_failures(&self, now_ns: u64, secs: u64) -> impl Iterator<Item = &EventRow> {
         let from = now_ns.saturating_sub(secs * 1_000_000_000);
-        let recent = self.rows.iter().rev().take_while(|r| r.event.at_ns >= from);
-        let failed = recent
-            .filter(|r| r.event.kind == EventKind::Failed && r.event.closed_by != Some(ClosedBy::Abandoned));
-        failed.map(|r| r.count).sum()
+        let recent = self.rows.iter().rev().take_while(move |r| r.event.at_ns >= from);
+        recent.map(|r| &**r).filter(|r| r.is_failed_connect())
     }
 
     /// Rows of this poll.

@@ -31,6 +31,7 @@ pub(crate) fn shared_key(snap: &Snapshot, row: usize) -> Option<SharedKey<'_>> {
         kind | u64::from(s.id.netns) << 32 | missing << 48,
         u64::from(s.uid) | u64::from(s.iface) << 32,
         owner,
+        0,
     ];
     let at = s.attr_at as usize;
     Some((words, snap.sample.attrs.get(at..at + usize::from(s.attr_len)).unwrap_or(&[])))

@@ -1,11 +1,13 @@
 //! Details of an event: cause of the end, process, time in each state.
 
 use super::Builder;
-use crate::format::duration;
-use crate::model::State;
+use crate::diagnose::finding::{Diagnosis, event_diagnoses};
+use crate::format::{duration, thousands as count};
 use crate::model::lang::{noop, tr};
 use crate::model::sample::{ClosedBy, EventKind};
 use crate::model::snapshot::ProcessBy;
+use crate::model::{Level, State};
+use crate::msg;
 use std::sync::Arc;
 
 /// Meaning of a cause.
@@ -22,7 +24,29 @@ const fn meaning(cause: ClosedBy) -> &'static str {
     }
 }
 
+/// Most findings of one page.
+const FINDINGS_MAX: usize = 8;
+
 impl Builder<'_> {
+    /// Adds findings, if there are any.
+    pub(super) fn findings(&mut self, found: &[Diagnosis]) {
+        if found.is_empty() {
+            return;
+        }
+        let theme = self.app.theme;
+        self.section(tr("findings"));
+        for (i, d) in found.iter().take(FINDINGS_MAX).enumerate() {
+            self.text(&d.evidence, if d.severity > Level::Ok { theme.warn } else { theme.text });
+            // The same advice for several of them stands behind the last.
+            if found[i + 1..].first().is_none_or(|next| next.help != d.help) || i + 1 == FINDINGS_MAX {
+                self.text(tr(d.help), theme.dim);
+            }
+        }
+        if found.len() > FINDINGS_MAX {
+            self.text(&msg!("{} more not shown", count((found.len() - FINDINGS_MAX) as u64)), theme.dim);
+        }
+    }
+
     pub(super) fn event(&mut self, row: usize) {
         let Some(e) = self.snap.events.rows.get(row).map(Arc::clone) else { return };
         let theme = self.app.theme;
@@ -45,6 +69,7 @@ impl Builder<'_> {
             let text = format!("{} {}", p.comm, p.pid);
             self.row(tr("process"), &if by.is_empty() { text } else { format!("{text} ({by})") });
         }
+        self.findings(&event_diagnoses(self.snap, &e));
         let Some(us) = &e.event.state_us else { return };
         self.section(tr("time in each state"));
         let total: u64 = us.iter().map(|us| u64::from(*us)).sum();

@@ -87,7 +87,8 @@ impl Builder<'_> {
         ];
         if let Some(d) = forward_diagnosis(self.snap, row) {
             let style = if d.severity == Level::Critical { theme.bad } else { theme.warn };
-            line.push((format!("  {}", escape(&d.evidence)), style));
+            line.push(("  ".to_owned(), theme.text));
+            line.push((escape(&d.evidence).into_owned(), style));
         }
         self.out.push(line);
     }
@@ -177,7 +178,7 @@ impl Builder<'_> {
 }
 
 /// Without the underline, which would join the arrow and the box.
-fn plain_bad(style: Style) -> Style {
+pub(super) fn plain_bad(style: Style) -> Style {
     style.remove_modifier(ratatui::style::Modifier::UNDERLINED)
 }
 

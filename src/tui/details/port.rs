@@ -1,8 +1,11 @@
 //! Details of a listening endpoint.
 
 use super::Builder;
+use crate::diagnose::finding::flow_diagnoses;
 use crate::format::thousands as count;
 use crate::model::lang::tr;
+use crate::model::snapshot::Direction;
+use crate::model::{Endpoint, Proto};
 use crate::msg;
 
 impl Builder<'_> {
@@ -34,6 +37,17 @@ impl Builder<'_> {
             }
             self.out.push(line);
         }
+        let inode = self.snap.netns_inode(p.netns);
+        self.findings(&flow_diagnoses(self.snap, &|flow| {
+            let serves = |end: Endpoint| {
+                end.port == p.local.port && (p.local.addr.is_any() || p.local.addr == end.addr)
+            };
+            let key = &flow.key;
+            p.proto == Proto::Tcp
+                && key.direction == Direction::In
+                && key.netns_inode == inode
+                && key.service.is_some_and(serves)
+        }));
         self.processes(&p.processes);
         self.states(&p.states);
     }

@@ -1,9 +1,11 @@
 //! Details of a process, and the blocks on a process that other pages show.
 
 use super::Builder;
+use crate::diagnose::finding::flow_diagnoses;
 use crate::diagnose::{fd_leak, remedy};
 use crate::format::{Kind, cell, thousands as count};
 use crate::model::lang::{noop, tr};
+use crate::model::snapshot::process_index;
 use crate::model::{ProcInfo, Snapshot};
 use crate::msg;
 use crate::table::PROCESSES;
@@ -16,6 +18,10 @@ impl Builder<'_> {
         self.title(&format!("{} {}", info.name(), info.pid));
         self.text(&info.cmdline, theme.dim);
         self.context(row as u32);
+        let processes = &self.snap.sample.processes;
+        self.findings(&flow_diagnoses(self.snap, &|flow| {
+            flow.process.as_deref().and_then(|p| process_index(processes, p)) == Some(row)
+        }));
         self.descriptors(row);
         self.traffic_charts(row);
         let near = self.snap.fds(row).ok().and_then(crate::model::FdUsage::share).is_some_and(|x| x >= 0.5);

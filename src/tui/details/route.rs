@@ -1,6 +1,7 @@
 //! Route of a forwarded connection, from the client down to the process.
 
 use super::Builder;
+use super::paths::plain_bad;
 use crate::diagnose::finding::forward_diagnosis;
 use crate::diagnose::route::{Step, StepKind, host_text, socket_route};
 use crate::model::Level;
@@ -60,7 +61,10 @@ impl Builder<'_> {
                 _ => line,
             };
             let head = vec![
-                (format!(" {joint} "), if s.kind == StepKind::NoListener { theme.bad } else { theme.faint }),
+                (
+                    format!(" {joint} "),
+                    if s.kind == StepKind::NoListener { plain_bad(theme.bad) } else { theme.faint },
+                ),
                 (super::pad(tr(s.kind.name()), 9), theme.dim),
                 (what, what_style),
             ];

@@ -44,14 +44,7 @@ impl Builder<'_> {
             self.out.push(state);
             self.text(meaning, theme.dim);
         }
-        let found: Vec<_> = socket_diagnoses(snap, row).collect();
-        if !found.is_empty() {
-            self.section(tr("findings"));
-            for d in found {
-                self.text(&d.evidence, theme.warn);
-                self.text(tr(d.help), theme.dim);
-            }
-        }
+        self.findings(&socket_diagnoses(snap, row).collect::<Vec<_>>());
         self.section(tr("owners"));
         let owners = snap.owners(row).to_vec();
         for o in &owners {

@@ -1,8 +1,8 @@
 //! The top line: program name, host, tabs, poll state.
 
 use crate::format::thousands as count;
-use crate::model::Snapshot;
 use crate::model::lang::tr;
+use crate::model::{Endpoint, Snapshot};
 use crate::msg;
 use crate::table::TableId;
 use crate::tui::app::App;
@@ -10,7 +10,7 @@ use crate::tui::canvas::{Canvas, width};
 use crate::tui::layout::tabs::tabs;
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 /// Time for which a failed connect marks the view of events, seconds.
 const FAILING_SECS: u64 = 10;
@@ -33,8 +33,7 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
         canvas.put(x + 2, y, first - x - 3, &s.sample.host, theme.band);
     }
     // Connects fail now: the view of events shows which.
-    let failures = |s: &Arc<Snapshot>| s.events.recent_failures(s.sample.at.boot_ns, FAILING_SECS);
-    let failing = app.snapshot.as_ref().is_some_and(|s| failures(s) > 0);
+    let failing = app.snapshot.as_ref().and_then(|s| failing_connects(s));
     let mut end = first;
     for (i, x, w) in tabs {
         let title = app.view_states[i].view.table.title;
@@ -51,7 +50,7 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
                 canvas.put(x + 2 + width(title), y, 1, "/", theme.accent.patch(on));
             }
         }
-        if app.view_states[i].id() == TableId::Events && failing {
+        if app.view_states[i].id() == TableId::Events && failing.is_some() {
             canvas.put(x + w - 1, y, 1, app.glyphs.alarm, theme.warn.patch(on));
         }
         end = x + w;
@@ -92,7 +91,9 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
         us => format!("{:>3} ms", us / 1_000),
     };
     let took = if app.glyphs.ascii { took.replace('µ', "u") } else { took };
-    let wide = area.right().saturating_sub(end) >= 46;
+    let failing = failing.filter(|text| has_room(area.right().saturating_sub(end), text));
+    let taken = failing.as_deref().map_or(0, |text| width(text) + 4);
+    let wide = area.right().saturating_sub(end) >= 46 + taken;
     if wide {
         put_from_right(canvas, &took, theme.band);
         put_from_right(
@@ -109,6 +110,42 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
         || ((app.paused || app.failed.is_some()) && put_from_right(canvas, &word, style))
         || put_from_right(canvas, short.trim_end(), style)
         || put_from_right(canvas, mark, style);
+    if let Some(text) = failing {
+        put_from_right(canvas, &text, theme.warn.patch(on));
+    }
+}
+
+/// True if this number of columns behind the tabs has room for the failed connects beside the state of the polls.
+fn has_room(columns: u16, text: &str) -> bool {
+    columns >= width(text) + 14
+}
+
+/// True if the top line shows the failed connects in words.
+pub(crate) fn shows_failing(app: &App, area: Rect, text: &str) -> bool {
+    let end = tabs(app, area).last().map_or(area.x, |(_, x, w)| x + w);
+    has_room(area.right().saturating_sub(end), text)
+}
+
+/// Connects that failed within the last seconds: how many a second and to where, the most frequent one first. `None` if
+/// none did.
+pub(crate) fn failing_connects(snap: &Snapshot) -> Option<String> {
+    let now = snap.sample.at.boot_ns;
+    let mut by_remote: BTreeMap<Option<Endpoint>, u64> = BTreeMap::new();
+    for row in snap.events.recent_failures(now, FAILING_SECS) {
+        *by_remote.entry(row.event.remote).or_default() += row.count;
+    }
+    let total: u64 = by_remote.values().sum();
+    let (most, _) = by_remote.iter().max_by_key(|(_, n)| **n)?;
+    let secs = snap.events.window.secs.clamp(1.0, FAILING_SECS as f64);
+    let rate = match total as f64 / secs {
+        rate if rate < 10.0 => format!("{rate:.1}"),
+        rate => count(rate.round() as u64),
+    };
+    let to = most.map_or_else(|| tr("unknown address").to_owned(), |end| end.to_string());
+    Some(match by_remote.len() - 1 {
+        0 => msg!("failed connects: {}/s to {}", rate, to),
+        more => msg!("failed connects: {}/s to {} +{}", rate, to, count(more as u64)),
+    })
 }
 
 /// Sockets opened and closed while the display is paused: `+12 -3`.

@@ -1,5 +1,6 @@
 //! The status line: messages, read errors and hidden owners, source of the data.
 
+use super::header::{failing_connects, shows_failing};
 use crate::diagnose::visibility::hidden;
 use crate::format::thousands;
 use crate::model::lang::tr;
@@ -11,8 +12,11 @@ use crate::tui::app::App;
 use crate::tui::canvas::{Canvas, width};
 use ratatui::layout::Rect;
 
-/// Draws the status line.
-pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
+/// Columns that a message keeps beside the source.
+const LEAST_MESSAGE: u16 = 40;
+
+/// Draws the status line; `header` is the area of the top line.
+pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect, header: Rect) {
     if area.height == 0 {
         return;
     }
@@ -33,9 +37,19 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
         .owners_by
         .map_or_else(String::new, |by| format!(" {dot} {}", msg!("owners: {}", by.interface())));
     let by = snap.sample.events.source.filter(|by| *by != EventSource::Script);
-    let events =
-        by.map_or_else(String::new, |by| format!(" {dot} {}", msg!("events: {}", tr(by.interface()))));
-    let source = msg!("source: {}{}{}", tr(backend.backend.interface()), why, owners) + &events;
+    let events = by.map_or_else(String::new, |by| msg!("events: {}", tr(by.interface())));
+    let interface = tr(backend.backend.interface());
+    let behind = if events.is_empty() { String::new() } else { format!(" {dot} {events}") };
+    // From the full text to what remains beside a long message.
+    let sources = [
+        msg!("source: {}{}{}", interface, why, owners) + &behind,
+        msg!("source: {}{}{}", interface, "", owners) + &behind,
+        if events.is_empty() { msg!("source: {}{}{}", interface, "", "") } else { events },
+    ];
+    let lost = match snap.events.lost {
+        0 => String::new(),
+        n => format!(" {dot} {}", msg!("{} events lost", thousands(n))),
+    };
     let mut parts: Vec<(String, _)> = Vec::new();
     if let Some(why) = &app.failed {
         parts.push((format!("{} {}", app.glyphs.alarm, msg!("last poll failed: {}", why)), theme.bad));
@@ -55,20 +69,28 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
         let style = if f.kind.hides_data() { theme.warn } else { theme.dim };
         parts.push((f.to_string(), style));
     }
-    if snap.events.lost > 0 {
-        parts.push((msg!("{} events lost", thousands(snap.events.lost)), theme.warn));
-    }
     let reason = &snap.sample.events.reason;
     if app.view_state().id() == TableId::Events && !reason.is_empty() {
         parts.push((msg!("events: {}", reason), theme.dim));
     }
     parts.extend(app.options.only.map(|only| (tr(only).to_owned(), theme.dim)));
+    if let Some(text) = failing_connects(snap).filter(|text| !shows_failing(app, header, text)) {
+        parts.insert(0, (text, theme.warn));
+    }
     if let Some(message) = &app.status_message {
         parts.insert(0, (message.clone(), theme.accent));
     }
     let needed: u16 = parts.iter().map(|(s, _)| width(s) + 3).sum();
-    if x0 + needed + width(&source) + 2 <= right || parts.is_empty() {
-        right = canvas.put_right(right, y, right.saturating_sub(x0), &source, theme.faint).saturating_sub(2);
+    let space = right.saturating_sub(x0 + 2);
+    let taken = |source: &str| width(source) + width(&lost);
+    let fits = |source: &&String| parts.is_empty() || needed + taken(source) <= space;
+    // The last one stays, and the messages are cut, unless there is no room for both.
+    let shortest = sources.last().filter(|source| taken(source) + LEAST_MESSAGE <= space);
+    if let Some(source) = sources.iter().find(fits).or(shortest) {
+        if !lost.is_empty() {
+            right = canvas.put_right(right, y, right.saturating_sub(x0), &lost, theme.warn);
+        }
+        right = canvas.put_right(right, y, right.saturating_sub(x0), source, theme.faint).saturating_sub(2);
     }
     let mut x = x0;
     for (i, (text, style)) in parts.iter().enumerate() {

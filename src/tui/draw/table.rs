@@ -1,6 +1,7 @@
 //! The table: column titles, groups, rows.
 
 use super::row::{owner, row};
+use super::service::service;
 use crate::format::thousands as count;
 use crate::format::{Align, Kind, Role, Value};
 use crate::format::{Style as Format, cell};
@@ -15,7 +16,7 @@ use crate::tui::layout::slots::{self, Slot};
 use crate::tui::theme::Theme;
 use crate::tui::view_state::ViewState;
 use crate::view::Line;
-use crate::view::group::Group;
+use crate::view::group::{Group, Key};
 use ratatui::buffer::Cell;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier};
@@ -135,14 +136,15 @@ fn empty(app: &App, snap: &Snapshot, canvas: &mut Canvas<'_>, area: Rect) {
     // Sockets that have just closed are not counted, as in the filter bar.
     let total = (view_state.view.table.live)(snap) as u64;
     let noun = tr(view_state.view.table.noun);
+    let no_match = view_state.arranged.no_match.as_ref();
     let text = if total == 0 {
-        msg!("no {}", noun)
+        no_match.map_or_else(|| msg!("no {}", noun), |n| n.none(view_state.view.table))
     } else {
         msg!("none of {} {} match the filter (Esc clears it)", count(total), noun)
     };
     let room = area.width.saturating_sub(slots::INDENT + 1);
     canvas.put(area.x + slots::INDENT, area.y, room, &text, app.theme.dim);
-    let near = view_state.arranged.no_match.as_ref().filter(|_| total > 0).and_then(|n| n.near_miss());
+    let near = no_match.filter(|_| total > 0).and_then(|n| n.near_miss());
     let near = near.map(|line| (line, app.theme.dim));
     // Read errors may be the reason.
     let unread = (view_state.view.table.unread)(snap).into_iter().map(|f| (f.to_string(), app.theme.warn));
@@ -165,6 +167,10 @@ fn group(
     let view_state = app.view_state();
     let g = &view_state.arranged.groups[index as usize];
     let closed = view_state.is_group_closed(index);
+    if let Key::Service(s) = &g.key {
+        service(app, snap, canvas, area, (s, view_state.arranged.members(g), closed), slots, form);
+        return;
+    }
     let y = area.y;
     let mut x = area.x + 1 + u16::from(g.depth) * 2;
     x = canvas.put(x, y, 2, if closed { app.glyphs.closed } else { app.glyphs.open }, theme.dim) + 1;
@@ -254,7 +260,7 @@ fn facts(
     let connections = live.saturating_sub(served);
     match view_state.grouping_name() {
         Some("state" | "local") if connections > 0 && g.hosts > 0 => {
-            if matches!(g.key, crate::view::group::Key::To(..)) {
+            if matches!(g.key, Key::To(..)) {
                 return (connections_of(connections), None);
             }
             let hosts = match g.hosts {

@@ -168,6 +168,34 @@ mod tests {
         }
     }
 
+    /// Kinds of color blindness with their matrices.
+    const KINDS: [(&str, [[f64; 3]; 3]); 3] = [
+        (
+            "protan",
+            [
+                [0.152_286, 1.052_583, -0.204_868],
+                [0.114_503, 0.786_281, 0.099_216],
+                [-0.003_882, -0.048_116, 1.051_998],
+            ],
+        ),
+        (
+            "deutan",
+            [
+                [0.367_322, 0.860_646, -0.227_968],
+                [0.280_085, 0.672_501, 0.047_413],
+                [-0.011_820, 0.042_940, 0.968_881],
+            ],
+        ),
+        (
+            "tritan",
+            [
+                [1.255_528, -0.076_749, -0.178_779],
+                [-0.078_411, 0.930_809, 0.147_602],
+                [0.004_733, 0.691_367, 0.303_900],
+            ],
+        ),
+    ];
+
     /// The colour in CIE L*a*b*, as seen without cones of one kind (Machado, Oliveira, Fernandes 2009, severity 1).
     fn seen(rgb: u32, m: [[f64; 3]; 3]) -> [f64; 3] {
         let linear = |s: u32| {
@@ -186,34 +214,45 @@ mod tests {
         [116.0 * f[1] - 16.0, 500.0 * (f[0] - f[1]), 200.0 * (f[1] - f[2])]
     }
 
+    /// Smallest distance of two colors for eyes without cones of one kind (CIE 1976).
+    fn distance(a: u32, b: u32) -> f64 {
+        let distances = KINDS.iter().map(|(_, m)| {
+            let (x, y) = (seen(a, *m), seen(b, *m));
+            x.iter().zip(&y).map(|(a, b)| (a - b) * (a - b)).sum::<f64>().sqrt()
+        });
+        distances.fold(f64::MAX, f64::min)
+    }
+
+    #[test]
+    fn states_differ_by_more_than_hue() {
+        use crate::model::State::{CloseWait, Established, Listen, SynSent, TimeWait};
+        // The state that needs attention is bold or underlined, the others are not.
+        for p in PALETTES {
+            for depth in [Color::True, Color::Indexed, Color::Basic, Color::None] {
+                for painted in [false, true] {
+                    let t = Theme::new(p, depth, painted);
+                    let marks = |s| t.bold(t.state(s)).add_modifier - Modifier::BOLD;
+                    let marked = t.state(CloseWait).add_modifier;
+                    for s in [Established, Listen, SynSent, TimeWait] {
+                        assert_ne!(t.state(s).add_modifier, marked, "{} {depth:?} {s:?}", p.name);
+                        assert!(marks(s).is_empty(), "{} {depth:?} {s:?}", p.name);
+                    }
+                }
+            }
+        }
+        for p in PALETTES.iter().filter(|p| ["dark", "light"].contains(&p.name.as_ref())) {
+            let tones = [Tone::Good, Tone::Serve, Tone::Opening, Tone::Closing];
+            for (i, a) in tones.into_iter().enumerate() {
+                for b in &tones[i + 1..] {
+                    let far = distance(p.rgb(a), p.rgb(*b));
+                    assert!(far > 5.0, "{}: {} and {} are {far:.0} apart", p.name, a.name(), b.name());
+                }
+            }
+        }
+    }
+
     #[test]
     fn color_blind_palettes_keep_levels_distinct() {
-        const KINDS: [(&str, [[f64; 3]; 3]); 3] = [
-            (
-                "protan",
-                [
-                    [0.152_286, 1.052_583, -0.204_868],
-                    [0.114_503, 0.786_281, 0.099_216],
-                    [-0.003_882, -0.048_116, 1.051_998],
-                ],
-            ),
-            (
-                "deutan",
-                [
-                    [0.367_322, 0.860_646, -0.227_968],
-                    [0.280_085, 0.672_501, 0.047_413],
-                    [-0.011_820, 0.042_940, 0.968_881],
-                ],
-            ),
-            (
-                "tritan",
-                [
-                    [1.255_528, -0.076_749, -0.178_779],
-                    [-0.078_411, 0.930_809, 0.147_602],
-                    [0.004_733, 0.691_367, 0.303_900],
-                ],
-            ),
-        ];
         let mut tried = 0;
         for p in PALETTES.iter().filter(|p| p.name.starts_with("color-blind")) {
             for (kind, m) in KINDS {
