@@ -88,6 +88,8 @@ mod recording;
 mod rows;
 #[path = "live/shells.rs"]
 mod shells;
+#[path = "live/short_lived.rs"]
+mod short_lived;
 #[path = "live/tables.rs"]
 mod tables;
 #[path = "live/world.rs"]
@@ -217,6 +219,9 @@ const CASES: &[Case] = cases! {
     }
     Root event_findings [] {
         findings_name_who_connects_where_and_how_often
+    }
+    Root short_lived [] {
+        sockets_that_live_between_two_polls_are_reported_once
     }
     Root event_loss ["setpriv"] {
         closes_beyond_the_receive_buffer_are_counted_as_lost
