@@ -142,9 +142,9 @@ pub(crate) fn second_writer_is_refused() -> Result<(), String> {
     until_ok(|| if bytes(dir.path()) > 0 { Ok(()) } else { Err("nothing is written".into()) })?;
     let second =
         Command::new(US).arg("record").arg("-o").arg(dir.path()).output().map_err(|e| e.to_string())?;
-    let said = String::from_utf8_lossy(&second.stderr).into_owned();
-    if second.status.code() != Some(2) || !said.contains("another sockscope records there") {
-        return Err(format!("{}: {said}", second.status));
+    let text = String::from_utf8_lossy(&second.stderr).into_owned();
+    if second.status.code() != Some(2) || !text.contains("another sockscope records there") {
+        return Err(format!("{}: {text}", second.status));
     }
     kill(first);
     // The lock ends with its process.
@@ -159,15 +159,15 @@ pub(crate) fn second_writer_is_refused() -> Result<(), String> {
 /// Waits for a line on standard error.
 fn wait_for_line(child: &mut Child, wanted: &str) -> Result<(), String> {
     let stderr = child.stderr.as_mut().ok_or("no standard error")?;
-    let mut said = Vec::new();
+    let mut text = Vec::new();
     let mut byte = [0];
     while stderr.read(&mut byte).map_err(|e| e.to_string())? == 1 {
-        said.push(byte[0]);
-        if byte[0] == b'\n' && String::from_utf8_lossy(&said).contains(wanted) {
+        text.push(byte[0]);
+        if byte[0] == b'\n' && String::from_utf8_lossy(&text).contains(wanted) {
             return Ok(());
         }
     }
-    Err(format!("no line with {wanted:?}: {}", String::from_utf8_lossy(&said)))
+    Err(format!("no line with {wanted:?}: {}", String::from_utf8_lossy(&text)))
 }
 
 /// Records on a file system of its own until it is full, then makes space.
