@@ -84,6 +84,8 @@ mod owners;
 mod packets;
 #[path = "live/programs.rs"]
 mod programs;
+#[path = "live/recording.rs"]
+mod recording;
 #[path = "live/rows.rs"]
 mod rows;
 #[path = "live/shells.rs"]
@@ -138,6 +140,12 @@ const CASES: &[Case] = cases! {
     }
     User ephemeral ["perl"] {
         port_ceiling_is_full_exactly_when_the_call_fails
+    }
+    User recording [] {
+        replay_gives_the_json_of_each_moment
+        killed_writer_leaves_whole_samples
+        full_file_system_pauses_the_recording
+        second_writer_is_refused
     }
     User churn [] {
         owners_under_churn_match_a_walk_of_proc
