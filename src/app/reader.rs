@@ -1,6 +1,7 @@
 //! Polls for commands that print: one sample and one engine step each.
 
 use super::exit_status::RunError;
+use super::malloc_tuning::Trimmer;
 use super::open_source::open;
 use crate::cli::Plan;
 use crate::collect::{Engines, Source};
@@ -15,6 +16,7 @@ pub(super) struct Reader {
     wants: Wants,
     services: Arc<Services>,
     hosts: Arc<Hosts>,
+    trimmer: Trimmer,
 }
 
 impl Reader {
@@ -27,6 +29,7 @@ impl Reader {
             wants,
             services: Arc::clone(&plan.services),
             hosts: Arc::default(),
+            trimmer: Trimmer::default(),
         })
     }
 
@@ -51,6 +54,8 @@ impl Reader {
         let mut sample = self.source.sample(&self.wants)?;
         sample.services = Arc::clone(&self.services);
         sample.hosts = Arc::clone(&self.hosts);
-        Ok(self.engine.step(sample))
+        let snap = self.engine.step(sample);
+        self.trimmer.after_poll(snap.facts.len());
+        Ok(snap)
     }
 }
