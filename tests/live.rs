@@ -48,6 +48,10 @@ mod descriptors;
 mod ephemeral;
 #[path = "live/event_findings.rs"]
 mod event_findings;
+#[path = "live/event_loss.rs"]
+mod event_loss;
+#[path = "live/event_sources.rs"]
+mod event_sources;
 #[path = "live/events.rs"]
 mod events;
 #[path = "live/expressions.rs"]
@@ -82,6 +86,8 @@ mod programs;
 mod rows;
 #[path = "live/shells.rs"]
 mod shells;
+#[path = "live/short_lived.rs"]
+mod short_lived;
 #[path = "live/tables.rs"]
 mod tables;
 #[path = "live/world.rs"]
@@ -205,6 +211,17 @@ const CASES: &[Case] = cases! {
     }
     Root event_findings [] {
         findings_name_who_connects_where_and_how_often
+    }
+    Root short_lived [] {
+        sockets_that_live_between_two_polls_are_reported_once
+    }
+    Root event_loss ["setpriv"] {
+        closes_beyond_the_receive_buffer_are_counted_as_lost
+        events_beyond_the_ring_are_counted_with_their_bytes
+    }
+    Root event_sources ["python3", "setpriv", "unshare", "mount"] {
+        source_follows_the_capabilities
+        source_without_bpf_is_sock_diag_with_the_reason
     }
     Root events ["python3", "setpriv"] {
         short_connections_are_all_seen_with_process_and_bytes

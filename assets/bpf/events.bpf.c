@@ -220,7 +220,8 @@ struct count_key {
 	u32 error;
 	u16 remote_port;
 	u8 kind;
-	u8 inbound;
+	// INBOUND, NOT_ACCEPTED.
+	u8 flags;
 	u8 remote[16];
 };
 
@@ -379,7 +380,8 @@ NOINLINE int count_in(void *counts, struct record *r)
 		.error = r->error,
 		.remote_port = r->flags & INBOUND ? r->local_port : r->remote_port,
 		.kind = r->kind,
-		.inbound = r->flags & INBOUND,
+		// The end of a connection that no process used stands for its accept, too.
+		.flags = r->flags & (r->kind == CLOSED && r->opened_ns ? INBOUND | NOT_ACCEPTED : INBOUND),
 	};
 	struct count *known;
 

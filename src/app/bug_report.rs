@@ -166,7 +166,10 @@ fn user(page: &mut Page) {
 
 /// Needs of all views of the dashboard, for every protocol.
 fn wants() -> Wants {
-    Wants::new(Needs::OWNERS.or(Needs::RATES).or(Needs::LIMITS).or(Needs::NAT), ProtoSet::ALL)
+    Wants::new(
+        Needs::OWNERS.or(Needs::RATES).or(Needs::LIMITS).or(Needs::NAT).or(Needs::EVENTS),
+        ProtoSet::ALL,
+    )
 }
 
 /// One backend, tried.
@@ -205,6 +208,10 @@ fn chosen(page: &mut Page, sample: &Sample) {
     let sockets = sample.sockets.len();
     let owned = sample.sockets.iter().filter(|s| s.inode != 0);
     let owned = owned.filter(|s| sample.owners.binary_search_by_key(&s.inode, |o| o.inode).is_ok()).count();
+    let events = &sample.events;
+    let source = events.source.map_or("none", |by| by.interface());
+    let why = if events.reason.is_empty() { String::new() } else { format!(" ({})", scrub(&events.reason)) };
+    page.line("events", &format!("{source}{why}"));
     let by = sample.owners_by.map_or("nothing", crate::model::OwnersBy::interface);
     page.line(
         "owners",

@@ -13,6 +13,7 @@ use crate::cli::Plan;
 use crate::cli::list_plan::ListPlan;
 use crate::cli::settings::value::{ColorArg, EventsArg};
 use crate::collect::{self, Engines};
+use crate::derive::Engine;
 use crate::format::Column;
 use crate::model::lang::{noop, set_lang, tr};
 use crate::model::{Addr, Hosts, Missing, Netns, Wants};
@@ -68,7 +69,10 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
         (plan.interval(), plan.settings.max_cpu.0),
         Arc::clone(&plan.services),
         Arc::clone(&hosts),
-        plan.settings.alerts.rules(),
+        Engine::new()
+            .with_first_owners_pending()
+            .with_alert_rules(plan.settings.alerts.rules())
+            .with_events_kept(plan.settings.events_kept.0),
         move |event| {
             let event = match event {
                 PollEvent::Fresh(snap) => {

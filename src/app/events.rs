@@ -25,6 +25,10 @@ use std::time::{Duration, Instant};
 
 /// Time between two polls that read no sockets: events are printed that late.
 const PAUSE: Duration = Duration::from_millis(200);
+/// Rows written at once: few enough for one thread, whose buffers stay in the cache.
+const ROWS: usize = 1024;
+/// Time in which a program that has begun to count an event has counted it.
+const IN_FLIGHT: Duration = Duration::from_millis(10);
 
 /// Prints events until it is interrupted, the pipe is closed, the time is over or enough were printed.
 pub(super) fn run(plan: &Plan, events: &EventsPlan) -> Result<ExitStatus, RunError> {
@@ -49,6 +53,7 @@ pub(super) fn run(plan: &Plan, events: &EventsPlan) -> Result<ExitStatus, RunErr
     };
     let deadline = events.during.map(|t| Instant::now() + t);
     let mut printer = Printer::new(plan, events);
+    let mut unread = false;
     loop {
         printer.take(&snap)?;
         let over = deadline.is_some_and(|d| Instant::now() >= d);
@@ -56,10 +61,20 @@ pub(super) fn run(plan: &Plan, events: &EventsPlan) -> Result<ExitStatus, RunErr
             break;
         }
         let left = deadline.map_or(pause, |d| d.saturating_duration_since(Instant::now()).min(pause));
-        if is_closed_or_stopped(left, &stop) {
+        unread = is_closed_or_stopped(left, &stop);
+        if unread {
             break;
         }
         snap = reader.poll()?;
+    }
+    // The first has the events since the last poll, the second those that were counted until then, and what was lost.
+    for _ in 0..2 {
+        if unread || printer.is_done() {
+            break;
+        }
+        snap = reader.poll()?;
+        printer.take(&snap)?;
+        std::thread::sleep(IN_FLIGHT);
     }
     let status = printer.finish()?;
     report_end(&snap, printer.counted);
@@ -200,9 +215,12 @@ impl<'a> Printer<'a> {
         }
         arranged.rows.truncate(usize::try_from(self.left()).unwrap_or(usize::MAX));
         listing::resolve_hosts(list, snap, &arranged.rows);
-        let grid = Rows { snap, columns: &list.columns, rows: &arranged.rows };
-        self.write(&grid, Some(snap), false)?;
-        self.printed += arranged.rows.len() as u64;
+        // An empty one prints the header.
+        for first in (0..arranged.rows.len().max(1)).step_by(ROWS) {
+            let rows = &arranged.rows[first..arranged.rows.len().min(first + ROWS)];
+            self.write(&Rows { snap, columns: &list.columns, rows }, Some(snap), false)?;
+            self.printed += rows.len() as u64;
+        }
         Ok(())
     }
 

@@ -46,7 +46,7 @@ impl Trimmer {
     }
 }
 
-/// Returns the free pages of all arenas (malloc_trim(3)).
+/// Returns the free pages of all arenas (`malloc_trim(3)`).
 #[cfg_attr(
     all(target_os = "linux", target_env = "gnu"),
     expect(unsafe_code, reason = "no crate offers malloc_trim(3) without unsafe")

@@ -4,7 +4,7 @@ use super::malloc_tuning::Trimmer;
 use super::panic_report;
 use crate::collect::Source;
 use crate::derive::Engine;
-use crate::model::{AlertRules, AttrSet, Hosts, Reads, Services, Shown, Snapshot, Verify, Wants};
+use crate::model::{AttrSet, Hosts, Reads, Services, Shown, Snapshot, Verify, Wants};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -63,7 +63,7 @@ pub(super) struct Poller {
 }
 
 impl Poller {
-    /// Starts the thread. The first snapshot omits the owners, so that sockets are on screen at once; the second follows
+    /// Starts the thread with an engine without history. The first snapshot omits the owners, so that sockets are on screen at once; the second follows
     /// immediately. `send` is called on the collector thread and returns whether to continue.
     pub(super) fn start(
         mut source: Box<dyn Source>,
@@ -71,7 +71,7 @@ impl Poller {
         (interval, max_cpu): (Duration, f64),
         services: Arc<Services>,
         hosts: Arc<Hosts>,
-        rules: AlertRules,
+        engine: Engine,
         mut send: impl FnMut(PollEvent) -> bool + Send + 'static,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
@@ -81,7 +81,7 @@ impl Poller {
         let inner = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("poller".into()).spawn(move || {
             let result = catch_unwind(AssertUnwindSafe(|| {
-                poll(&inner, source.as_mut(), max_cpu, &services, &hosts, rules, &mut send);
+                poll(&inner, source.as_mut(), max_cpu, &services, &hosts, engine, &mut send);
             }));
             if let Err(panic) = result {
                 send(PollEvent::Panicked(format!(
@@ -150,10 +150,9 @@ fn poll(
     max_cpu: f64,
     services: &Arc<Services>,
     hosts: &Arc<Hosts>,
-    rules: AlertRules,
+    mut engine: Engine,
     send: &mut dyn FnMut(PollEvent) -> bool,
 ) {
-    let mut engine = Engine::new().with_first_owners_pending().with_alert_rules(rules);
     let mut started: Option<Instant> = None;
     let (mut first, mut yielding) = (true, false);
     let mut pace = Pace::new(max_cpu);
@@ -206,7 +205,9 @@ fn poll(
             return;
         }
         // The next poll is not yet due, and what shows this one does not wait.
-        rows.into_iter().for_each(|rows| trimmer.after_poll(rows));
+        if let Some(rows) = rows {
+            trimmer.after_poll(rows);
+        }
         if std::mem::take(&mut yielding) {
             // From the first frame on, keys go first even if polls use every core. `setpriority(2)` is per thread, and threads
             // started from here inherit it. Failure is harmless.
@@ -297,7 +298,7 @@ mod tests {
             (Duration::from_secs(3600), 1.0),
             Arc::default(),
             Arc::default(),
-            AlertRules::default(),
+            Engine::new(),
             |_| true,
         )
         .unwrap();

@@ -25,7 +25,9 @@ impl Reader {
         let source = open(plan, Engines::Now)?;
         Ok(Self {
             source,
-            engine: Engine::new().with_alert_rules(plan.settings.alerts.rules()),
+            engine: Engine::new()
+                .with_alert_rules(plan.settings.alerts.rules())
+                .with_events_kept(plan.settings.events_kept.0),
             wants,
             services: Arc::clone(&plan.services),
             hosts: Arc::default(),

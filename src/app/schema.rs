@@ -4,7 +4,7 @@ use crate::cli::list_plan::default_columns;
 use crate::format::{Column, Kind};
 use crate::model::{Proto, ProtoSet};
 use crate::output::{Event, Format};
-use crate::table::{TABLES, Table, TableId};
+use crate::table::{EVENTS, TABLES, Table, TableId};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -155,7 +155,13 @@ pub(super) fn page() -> String {
             continue;
         }
         let row = json!({ "oneOf": [{ "$ref": format!("#/$defs/{}", table.noun) }, { "type": "null" }] });
-        let names: Vec<&str> = Event::ALL.iter().map(|(_, name)| *name).collect();
+        // Only sockets have events between two polls.
+        let between = table.is_sockets();
+        let names: Vec<&str> = Event::ALL
+            .iter()
+            .filter(|(event, _)| between || *event != Event::ShortLived)
+            .map(|(_, name)| *name)
+            .collect();
         let event = [
             ("event", json!({ "type": "string", "enum": names, "description": "What happened to the row." })),
             (
@@ -167,6 +173,13 @@ pub(super) fn page() -> String {
         ];
         let event: Map<String, Value> =
             fields(&HEAD).into_iter().chain(event.map(|(name, v)| (name.to_owned(), v))).collect();
+        let mut event = event;
+        if between {
+            let help = "Of event short_lived: how the socket ended. It was opened and closed since the previous poll; before is the socket as it was used; after is null, or what is left of it in TIME_WAIT.";
+            let end =
+                json!({ "allOf": [{ "$ref": format!("#/$defs/{}", EVENTS.noun) }], "description": help });
+            event.insert("end".to_owned(), end);
+        }
         let help = format!("One line of {} --watch --format ndjson.", table.name);
         let required = ["event", "time", "hostname", "id", "before", "after"];
         definitions.insert(format!("{}_event", table.noun), object(&help, &event, &required));

@@ -1,17 +1,22 @@
 //! `--watch`: the listing at every interval; a table is redrawn, NDJSON prints one event per change.
 
+mod short_lived;
+
 use super::exit_status::{ExitStatus, RunError};
 use super::listing;
 use super::reader::Reader;
 use crate::cli::Plan;
 use crate::cli::list_plan::ListPlan;
-use crate::format::{Column, Kind};
-use crate::model::{Snapshot, StateSet, Verify};
+use crate::cli::list_plan::default_columns;
+use crate::format::{Column, Kind, thousands};
+use crate::model::{Reads, Snapshot, StateSet, Verify};
 use crate::output::{Event, Format, JsonHead, JsonKeys, Rows, json};
-use crate::table::Identity;
-use rustc_hash::FxHashMap;
+use crate::table::{EVENTS, Identity};
+use crate::view::Arranged;
+use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use short_lived::{Notes, ShortLived, between};
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,23 +28,40 @@ pub(super) fn run(plan: &Plan, list: &ListPlan, every: Duration) -> Result<ExitS
     wants.states = StateSet::ALL;
     // Any of them may be printed.
     wants.verify = Verify::All;
+    // Sockets that live between two polls.
+    let with_short_lived = list.table.is_sockets();
+    if with_short_lived {
+        wants = wants.with(Reads::EVENTS);
+    }
     let mut reader = Reader::open(plan, wants)?;
     let mut events = Events::default();
-    let mut first = true;
+    let mut notes = Notes::default();
+    let mut last: Option<Arc<Snapshot>> = None;
     let deadline = list.watch_timeout.map(|t| Instant::now() + t);
     loop {
         let start = Instant::now();
         let snap = reader.poll()?;
+        let short_lived = last.as_ref().filter(|_| with_short_lived).and_then(|old| between(old, &snap));
+        if with_short_lived {
+            notes.print(&snap);
+        }
         let mut out = io::stdout().lock();
         let written = if list.format == Format::Ndjson {
-            events.write(&mut out, list, snap).map_err(RunError::stdout)
+            let reported = match short_lived {
+                Some(found) => write_short_lived(&mut out, list, &snap, &found),
+                None => Ok(FxHashSet::default()),
+            };
+            let written =
+                reported.and_then(|reported| events.write(&mut out, list, Arc::clone(&snap), &reported));
+            written.map_err(RunError::stdout)
         } else {
-            redraw(&mut out, plan, list, &snap, first)
+            let short_lived = short_lived.as_ref().map(|found| &found.snap);
+            redraw(&mut out, plan, list, &snap, short_lived, last.is_none())
         };
         written?;
         out.flush().map_err(RunError::stdout)?;
         drop(out);
-        first = false;
+        last = Some(snap);
         let next = every.saturating_sub(start.elapsed());
         match deadline.map(|d| d.saturating_duration_since(Instant::now())) {
             Some(left) if left <= next => {
@@ -79,6 +101,7 @@ fn redraw(
     plan: &Plan,
     list: &ListPlan,
     snap: &Snapshot,
+    short_lived: Option<&Snapshot>,
     first: bool,
 ) -> Result<(), RunError> {
     let mut page = Vec::new();
@@ -89,11 +112,68 @@ fn redraw(
     } else if !first && !list.count {
         page.push(b'\n');
     }
+    let view = listing::view(list);
+    let more =
+        short_lived.map(|snap| (snap, view.arrange(snap))).filter(|(_, a)| !a.rows.is_empty() && !list.count);
+    // They have a title and a header, and at most a third of the screen.
+    let more_height = height.map(|h| h / 3);
+    let more_rows = |a: &Arranged| a.rows.len().min(more_height.unwrap_or(usize::MAX)) + 3;
+    if let (Some(h), Some((_, a))) = (&mut height, &more) {
+        *h = h.saturating_sub(more_rows(a)).max(1);
+    }
     let _ = listing::resolve_all_hosts(list, snap);
-    let rows = listing::view(list).arrange(snap);
+    let rows = view.arrange(snap);
     listing::resolve_hosts(list, snap, &rows.rows);
     listing::write(&mut page, plan, list, snap, &rows, height)?;
+    if let Some((snap, arranged)) = &more {
+        let n = arranged.rows.len();
+        let noun = if n == 1 { list.table.singular } else { list.table.noun };
+        let _ = writeln!(page, "\n{} {noun} opened and closed since the previous poll", thousands(n as u64));
+        listing::resolve_hosts(list, snap, &arranged.rows);
+        listing::write(&mut page, plan, list, snap, arranged, more_height)?;
+    }
     out.write_all(&page).map_err(RunError::stdout)
+}
+
+/// Writes an object for each socket that was opened and closed since the previous poll, with its end. Returns those that were
+/// written.
+fn write_short_lived(
+    out: &mut dyn Write,
+    list: &ListPlan,
+    snap: &Snapshot,
+    ShortLived { snap: sockets, ends }: &ShortLived,
+) -> io::Result<FxHashSet<Identity>> {
+    let mut rows = listing::view(list).arrange(sockets).rows;
+    rows.sort_unstable();
+    listing::resolve_hosts(list, sockets, &rows);
+    let mut reported = FxHashSet::default();
+    let keys = if list.chosen {
+        json::Keys::new(&list.columns, JsonKeys::Columns)
+    } else {
+        json::Keys::per_protocol(&list.columns)
+    };
+    let end_columns = default_columns(&EVENTS, Format::Ndjson);
+    let end_keys = json::Keys::per_protocol(&end_columns);
+    let mut buf = String::new();
+    for r in rows {
+        let Some(id) = (list.table.identity)(sockets, r as usize) else { continue };
+        let Some((end, left)) = ends.get(r as usize) else { continue };
+        reported.insert(id);
+        buf.clear();
+        json::event_head(&mut buf, Event::ShortLived, JsonHead::new(snap), &id, Some(sockets));
+        buf.push_str(",\"before\":");
+        keys.push_object(&mut buf, &Rows { snap: sockets, columns: &list.columns, rows: &[r] }, 0);
+        buf.push_str(",\"after\":");
+        match left {
+            Some(row) => keys.push_object(&mut buf, &Rows { snap, columns: &list.columns, rows: &[*row] }, 0),
+            None => buf.push_str("null"),
+        }
+        buf.push_str(",\"end\":");
+        end_keys.push_object(&mut buf, &Rows { snap, columns: &end_columns, rows: &[*end] }, 0);
+        buf.push_str("}\n");
+        out.write_all(buf.as_bytes())?;
+    }
+    Ok(reported)
 }
 
 /// Events against the previous poll.
@@ -103,8 +183,15 @@ struct Events {
 }
 
 impl Events {
-    /// Writes an object for each row that was opened, closed or changed; at the first poll, for each row.
-    fn write(&mut self, out: &mut dyn Write, list: &ListPlan, snap: Arc<Snapshot>) -> io::Result<()> {
+    /// Writes an object for each row that was opened, closed or changed; at the first poll, for each row. New ones in `reported`
+    /// have been written.
+    fn write(
+        &mut self,
+        out: &mut dyn Write,
+        list: &ListPlan,
+        snap: Arc<Snapshot>,
+        reported: &FxHashSet<Identity>,
+    ) -> io::Result<()> {
         listing::resolve_all_hosts(list, &snap);
         let rows = listing::view(list).arrange(&snap).rows;
         listing::resolve_hosts(list, &snap, &rows);
@@ -164,6 +251,7 @@ impl Events {
                         (Some(b), _) | (None, Some(b)) => {
                             write_event(Event::Changed, id, Some((old, *b)), Some((&snap, *r)))?;
                         }
+                        (None, None) if reported.contains(&id) => {}
                         (None, None) => write_event(Event::Opened, id, None, Some((&snap, *r)))?,
                     }
                 }

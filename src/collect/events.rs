@@ -24,7 +24,7 @@ use crate::model::sample::{Event, EventSource, Events};
 use crate::model::{FaultKind, FaultSubject, Sample};
 use bpf::Program;
 use closes::CloseListener;
-use record::{Decoder, event_count};
+use record::{Decoder, push_counts};
 use rustc_hash::FxHashMap;
 use rustix::event::epoll;
 use rustix::event::{EventfdFlags, eventfd};
@@ -264,13 +264,16 @@ impl EventReader {
         let inbox = &mut *inbox;
         inbox.drain();
         let mut counts = Vec::new();
+        // Of namespaces that are gone.
+        let mut unknown = 0;
         if let Some(program) = &mut inbox.program {
             let numbers = &inbox.numbers;
-            let read = program.counts(|key, count| {
-                counts.extend(numbers.get(&key.netns).and_then(|n| event_count(&key, &count, *n)));
+            let read = program.counts(|key, count| match numbers.get(&key.netns) {
+                Some(number) => push_counts(&key, &count, *number, &mut counts),
+                None => unknown += count.events,
             });
             match read {
-                Ok(lost) => inbox.lost += lost,
+                Ok(lost) => inbox.lost += lost + unknown,
                 Err(why) => sample.faults.add(FaultKind::Failed, FaultSubject::Events, why),
             }
         }

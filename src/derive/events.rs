@@ -274,7 +274,12 @@ impl<'a> Join<'a> {
             state_us: None,
         };
         let process_by = if process.is_some() { ProcessBy::Event } else { ProcessBy::None };
-        let direction = if c.inbound { Direction::In } else { Direction::Out };
+        let direction = match c.inbound {
+            true => Direction::In,
+            // A listener.
+            false if c.remote.is_none() => Direction::None,
+            false => Direction::Out,
+        };
         let counted = EventRow {
             number,
             count: c.events,

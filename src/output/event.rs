@@ -11,15 +11,18 @@ pub enum Event {
     Changed,
     /// Gone since the previous poll.
     Closed,
+    /// Opened and closed since the previous poll: a socket that no poll saw, from the events.
+    ShortLived,
 }
 
 impl Event {
     /// All of them with their names.
-    pub const ALL: [(Self, &'static str); 4] = [
+    pub const ALL: [(Self, &'static str); 5] = [
         (Self::Present, "present"),
         (Self::Opened, "opened"),
         (Self::Changed, "changed"),
         (Self::Closed, "closed"),
+        (Self::ShortLived, "short_lived"),
     ];
 
     /// Name of the event.

@@ -3,9 +3,9 @@
 use super::schema::{Context, Map, Node, Place, Problem, Reader, Setting, Validators};
 use super::schema::{example, flag, global, group, line_at, named};
 use super::value::{
-    BackendArg, Chosen, ColorArg, ColumnList, CommandLine, EventsArg, KeyList, LangArg, Notify, OwnersArg,
-    SavedFilter, Share, TableKey, TableName, ThemeName, ViewColumns, ViewFilter, ViewGroup, ViewName,
-    ViewSort,
+    BackendArg, Chosen, ColorArg, ColumnList, CommandLine, EventsArg, EventsKept, KeyList, LangArg, Notify,
+    OwnersArg, SavedFilter, Share, TableKey, TableName, ThemeName, ViewColumns, ViewFilter, ViewGroup,
+    ViewName, ViewSort,
 };
 use crate::cli::error::UsageError;
 use crate::filter::Saved;
@@ -35,6 +35,8 @@ group! {
         owners: OwnersArg = OwnersArg::Auto, global("owners").value("METHOD");
         /// Source of events: connections that open, close and fail, also between two polls.
         events: EventsArg = EventsArg::Auto, global("events").value("SOURCE");
+        /// Number of events that the dashboard and --watch keep: 100 to 200000, about 500 bytes each.
+        events_kept: EventsKept = EventsKept(10_000), global("events-kept").value("NUMBER");
         /// Network namespaces to read: all (every one that can be entered), here, or a name such as host.
         netns: Netns = Netns::All, global("netns").value("NAME");
         /// Do not query container engines (Docker, Podman) for container names.

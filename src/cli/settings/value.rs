@@ -110,6 +110,31 @@ impl Leaf for Share {
     }
 }
 
+/// Number of events that are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventsKept(pub usize);
+
+impl EventsKept {
+    /// Least and most: an event takes some 500 bytes, and each poll passes over all of them.
+    pub const RANGE: std::ops::RangeInclusive<usize> = 100..=200_000;
+}
+
+impl Leaf for EventsKept {
+    fn parse(value: &Value, _: &Context<'_>) -> Result<Self, String> {
+        let typed = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let number = typed.trim().replace(['_', ','], "").parse().ok();
+        let (least, most) = (Self::RANGE.start(), Self::RANGE.end());
+        number
+            .filter(|n| Self::RANGE.contains(n))
+            .map(Self)
+            .ok_or_else(|| format!("invalid number {}: expected {least} to {most}", in_quotes(&typed)))
+    }
+
+    fn to_toml(&self) -> Option<String> {
+        Some(self.0.to_string())
+    }
+}
+
 /// A value, and whether it was set rather than the default.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Chosen<T> {

@@ -67,7 +67,8 @@ pub(super) struct CountKey {
     pub(super) error: u32,
     pub(super) port: u16,
     pub(super) kind: u8,
-    pub(super) inbound: u8,
+    /// [`INBOUND`], and [`NOT_ACCEPTED`] at the end of an established connection that no process used.
+    pub(super) flags: u8,
     pub(super) remote: [u8; 16],
 }
 
@@ -154,23 +155,27 @@ impl Decoder {
     }
 }
 
-/// Counted events of one entry.
-pub(super) fn event_count(key: &CountKey, count: &Count, netns: u16) -> Option<EventCount> {
-    let (kind, _) = EventKind::ALL.get(usize::from(key.kind))?;
+/// Appends the counted events of an entry, and before the ends of connections that no process used their accepts.
+pub(super) fn push_counts(key: &CountKey, count: &Count, netns: u16, out: &mut Vec<EventCount>) {
+    let Some((kind, _)) = EventKind::ALL.get(usize::from(key.kind)) else { return };
     let mapped = key.remote[4..] == [0; 12];
     let family = if mapped { Family::Inet } else { Family::Inet6 };
-    Some(EventCount {
+    let counted = EventCount {
         netns,
         kind: *kind,
         remote: Endpoint::new(address(&key.remote, family), key.port),
-        inbound: key.inbound != 0,
+        inbound: key.flags & INBOUND != 0,
         pid: key.pid,
         comm: comm(&count.comm),
         errno: u16::try_from(key.error).unwrap_or(u16::MAX),
         events: count.events,
         tx: count.tx,
         rx: count.rx,
-    })
+    };
+    if *kind == EventKind::Closed && key.flags & NOT_ACCEPTED != 0 {
+        out.push(EventCount { kind: EventKind::Accepted, errno: 0, tx: 0, rx: 0, ..counted.clone() });
+    }
+    out.push(counted);
 }
 
 fn address(bytes: &[u8; 16], family: Family) -> Addr {
@@ -273,6 +278,19 @@ mod tests {
         let reset = Some(ClosedBy::Reset);
         assert_eq!(kinds, [(EventKind::Accepted, None, Some(0), 3), (EventKind::Closed, reset, Some(5), 3)]);
         assert!(out.iter().all(|e| e.inbound == Some(true) && e.process.is_none()));
+    }
+
+    #[test]
+    fn counted_ends_of_connections_that_no_process_used_are_accepts_too() {
+        let flags = INBOUND | NOT_ACCEPTED;
+        let key = CountKey { netns: 1, pid: 0, error: 104, port: 80, kind: 2, flags, remote: [10; 16] };
+        let count = Count { events: 7, tx: 1, rx: 2, comm: [0; 16] };
+        let mut out = Vec::new();
+        push_counts(&key, &count, 3, &mut out);
+        push_counts(&CountKey { flags: INBOUND, ..key }, &count, 3, &mut out);
+        let all: Vec<_> = out.iter().map(|c| (c.kind, c.events, c.errno, c.rx, c.inbound, c.netns)).collect();
+        let closed = (EventKind::Closed, 7, 104, 2, true, 3);
+        assert_eq!(all, [(EventKind::Accepted, 7, 0, 0, true, 3), closed, closed]);
     }
 
     #[test]

@@ -3,8 +3,9 @@
 use super::Builder;
 use crate::diagnose::finding::socket_diagnoses;
 use crate::format::{Value, age};
-use crate::model::Missing;
 use crate::model::lang::{noop, tr};
+use crate::model::sample::EventKind;
+use crate::model::{Missing, SocketId};
 use crate::msg;
 use crate::tui::canvas::width;
 
@@ -43,6 +44,11 @@ impl Builder<'_> {
         } else {
             self.out.push(state);
             self.text(meaning, theme.dim);
+        }
+        if row >= snap.live
+            && let Some(end) = self.end_of_socket(s.id)
+        {
+            self.event_lifecycle(end);
         }
         self.findings(&socket_diagnoses(snap, row).collect::<Vec<_>>());
         self.section(tr("owners"));
@@ -87,5 +93,15 @@ impl Builder<'_> {
             let why = self.snap.facts[other].owner_missing.map_or(noop("unknown"), Missing::reason);
             self.text(tr(why), self.app.theme.dim);
         }
+    }
+
+    /// Row of the event with which a socket ended.
+    fn end_of_socket(&self, id: SocketId) -> Option<usize> {
+        let inode = self.snap.netns_inode(id.netns);
+        self.snap.events.rows.iter().rposition(|r| {
+            r.event.id.cookie == id.cookie
+                && r.netns_inode == inode
+                && matches!(r.event.kind, EventKind::Closed | EventKind::Failed)
+        })
     }
 }
