@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 // Each test program uses part of it.
+#[path = "pty/events.rs"]
+mod events;
 #[allow(dead_code)]
 #[path = "isolation/namespaces.rs"]
 mod namespaces;
