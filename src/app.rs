@@ -23,6 +23,7 @@ mod poll_age;
 mod poller;
 mod print;
 mod reader;
+mod record;
 mod reference;
 mod reverse_dns;
 mod schema;
@@ -257,6 +258,7 @@ fn run(plan: &Plan) -> Result<ExitStatus, RunError> {
         What::Events(e) => events::run(plan, e),
         What::Kill(k) => kill::run(plan, k),
         What::Who(w) => who::run(plan, w),
+        What::Record(r) => record::run(plan, r),
         What::Version => print(&format!("{}{}", Args::command().render_long_version(), sandbox_line())),
         What::Diagnose => bug_report::run(plan),
         What::Schema => print(&schema::page()),

@@ -22,7 +22,7 @@ mod eval;
 pub mod from_cell;
 mod language;
 mod name;
-mod number;
+pub mod number;
 pub(crate) mod operand;
 mod parse;
 mod pushdown;

@@ -62,6 +62,8 @@ pub mod explain;
 pub mod filter;
 #[cfg_attr(docsrs, doc(hidden))]
 pub mod format;
+#[cfg_attr(docsrs, doc(hidden))]
+pub mod frame;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 #[cfg_attr(docsrs, doc(hidden))]
@@ -70,6 +72,8 @@ pub mod model;
 pub mod output;
 #[cfg_attr(docsrs, doc(hidden))]
 pub mod privilege;
+#[cfg_attr(docsrs, doc(hidden))]
+pub mod recording;
 #[cfg_attr(docsrs, doc(hidden))]
 pub mod sandbox;
 #[cfg_attr(docsrs, doc(hidden))]

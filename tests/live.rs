@@ -48,6 +48,8 @@ mod descriptors;
 mod ephemeral;
 #[path = "live/event_findings.rs"]
 mod event_findings;
+#[path = "live/event_life.rs"]
+mod event_life;
 #[path = "live/event_loss.rs"]
 mod event_loss;
 #[path = "live/event_sources.rs"]
@@ -82,6 +84,8 @@ mod owners;
 mod packets;
 #[path = "live/programs.rs"]
 mod programs;
+#[path = "live/recording.rs"]
+mod recording;
 #[path = "live/rows.rs"]
 mod rows;
 #[path = "live/shells.rs"]
@@ -136,6 +140,12 @@ const CASES: &[Case] = cases! {
     }
     User ephemeral ["perl"] {
         port_ceiling_is_full_exactly_when_the_call_fails
+    }
+    User recording [] {
+        replay_gives_the_json_of_each_moment
+        killed_writer_leaves_whole_samples
+        full_file_system_pauses_the_recording
+        second_writer_is_refused
     }
     User churn [] {
         owners_under_churn_match_a_walk_of_proc
@@ -211,6 +221,12 @@ const CASES: &[Case] = cases! {
     }
     Root event_findings [] {
         findings_name_who_connects_where_and_how_often
+    }
+    User event_life ["python3", "ss", "stdbuf"] {
+        closes_are_those_of_ss
+    }
+    Root event_life ["python3", "sysctl"] {
+        each_kind_of_connection_has_its_users_bytes_and_end
     }
     Root short_lived [] {
         sockets_that_live_between_two_polls_are_reported_once

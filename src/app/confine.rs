@@ -15,6 +15,7 @@ use std::sync::mpsc::{Sender, channel};
 fn is_recorded(plan: &Plan) -> bool {
     // A mounted `/proc` is no captured tree.
     plan.demo.is_some()
+        || plan.recording.is_some()
         || plan
             .proc_root
             .as_ref()
@@ -31,7 +32,8 @@ pub(super) fn printing(plan: &Plan) {
 
 /// Files and directories that the command line names, which are opened later.
 fn sources(plan: &Plan) -> Vec<PathBuf> {
-    plan.proc_root.iter().cloned().chain(plan.demo.iter().map(PathBuf::from)).collect()
+    let recording = plan.recording.iter().filter_map(|r| r.path.clone().or_else(environment::recording_dir));
+    plan.proc_root.iter().cloned().chain(plan.demo.iter().map(PathBuf::from)).chain(recording).collect()
 }
 
 /// Stage at which the dashboard is confined.

@@ -42,6 +42,11 @@ pub(super) fn session_file() -> Option<PathBuf> {
     xdg_file("XDG_STATE_HOME", ".local/state", "session.json")
 }
 
+/// Default directory of a recording.
+pub(super) fn recording_dir() -> Option<PathBuf> {
+    xdg_file("XDG_STATE_HOME", ".local/state", "recording")
+}
+
 /// Language of the locale.
 pub(super) fn lang() -> Lang {
     TerminalEnv::read().locale.as_deref().map_or(Lang::En, Lang::from_locale)

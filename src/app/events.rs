@@ -39,14 +39,16 @@ pub(super) fn run(plan: &Plan, events: &EventsPlan) -> Result<ExitStatus, RunErr
     }
     let mut reader = Reader::open(plan, wants(events, false))?;
     reader.keep_events(0);
-    let mut snap = reader.poll()?;
+    let Some(mut snap) = reader.poll_next()? else { return Ok(ExitStatus::NoMatch) };
     report_source(&snap)?;
     // Closes have no process: that of the socket in the poll before is taken.
     let reads_sockets = snap.sample.events.source == Some(EventSource::SockDiag);
     if reads_sockets {
         reader.set_wants(wants(events, true));
     }
-    let pause = if reads_sockets || plan.demo.is_some() {
+    let pause = if reader.is_recorded() {
+        Duration::ZERO
+    } else if reads_sockets || plan.demo.is_some() {
         plan.interval().min(Duration::from_secs(1))
     } else {
         PAUSE
@@ -65,7 +67,10 @@ pub(super) fn run(plan: &Plan, events: &EventsPlan) -> Result<ExitStatus, RunErr
         if unread {
             break;
         }
-        snap = reader.poll()?;
+        match reader.poll_next()? {
+            Some(next) => snap = next,
+            None => break,
+        }
     }
     // The first has the events since the last poll, the second those that were counted until then, and what was lost.
     for _ in 0..2 {

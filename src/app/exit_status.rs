@@ -23,6 +23,9 @@ pub(super) enum RunError {
     /// Reading sockets failed.
     #[error("{0}")]
     Collect(#[from] crate::collect::CollectError),
+    /// A recording cannot be read or written.
+    #[error("{0}")]
+    Recording(#[from] crate::recording::RecordingError),
     /// Output failed.
     #[error("write {subject}: {source}")]
     Output {

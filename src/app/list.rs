@@ -35,7 +35,8 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
     }
     let mut snap = reader.poll()?;
     // Rates need two polls, whether they are shown, sorted by or filtered on.
-    if list.columns.iter().chain(&list.compared_columns()).any(|c| c.is_over_time()) {
+    let over_time = list.columns.iter().chain(&list.compared_columns()).any(|c| c.is_over_time());
+    if over_time && !reader.is_recorded() {
         std::thread::sleep(plan.interval());
         snap = reader.poll()?;
     }

@@ -1,18 +1,44 @@
 //! Opens the source of samples that the command line names.
 
+use super::environment;
 use super::exit_status::RunError;
 use crate::cli::settings::value::EventsArg;
 use crate::cli::{Plan, UsageError, user_file};
 use crate::collect::scenario::{SCENARIOS, Scenario, ScenarioSource};
-use crate::collect::{Choice, Engines, EventMethod, Source};
+use crate::collect::{Choice, Engines, EventMethod, RecordedSource, Source};
 use crate::format::did_you_mean;
 use crate::model::Backend;
 use crate::privilege::is_from_file;
+use crate::recording::Recording;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+/// Opens the recording that the command line names, at its moment; `None` if it names none. Commands that print begin with the
+/// last sample, the dashboard with the first.
+pub(super) fn open_recording(plan: &Plan, from_start: bool) -> Result<Option<RecordedSource>, RunError> {
+    let Some(wanted) = &plan.recording else { return Ok(None) };
+    let default = environment::recording_dir();
+    let no_default = || UsageError("replay: HOME is not set: name the recording".to_owned());
+    let path = wanted.path.as_deref().or(default.as_deref()).ok_or_else(no_default)?;
+    if is_from_file() {
+        refuse_foreign(path, "--from")?;
+    }
+    let recording = Recording::open(path)?;
+    let end = recording.len();
+    let last = recording.moment(end - 1).map_or(0, |m| m.at.unix_ns);
+    let from = match wanted.at {
+        Some(at) => recording.at(at.resolve(last))?.number,
+        None if from_start => 0,
+        None => end - 1,
+    };
+    Ok(Some(RecordedSource::new(recording, from, end)))
+}
+
 /// Opens the source of the plan; `engines`: how to query container engines, if they are queried.
 pub(super) fn open(plan: &Plan, engines: Engines) -> Result<Box<dyn Source>, RunError> {
+    if let Some(recorded) = open_recording(plan, true)? {
+        return Ok(Box::new(recorded));
+    }
     if let Some(scenario) = &plan.demo {
         return Ok(Box::new(ScenarioSource::new(open_scenario(scenario)?)));
     }

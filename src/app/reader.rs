@@ -1,11 +1,12 @@
 //! Polls for commands that print: one sample and one engine step each.
 
 use super::exit_status::RunError;
-use super::open_source::open;
+use super::malloc_tuning::Trimmer;
+use super::open_source::{open, open_recording};
 use crate::cli::Plan;
-use crate::collect::{Engines, Source};
+use crate::collect::{CollectError, Engines, Source};
 use crate::derive::Engine;
-use crate::model::{AlertRules, Hosts, Services, Snapshot, Wants};
+use crate::model::{AlertRules, Hosts, Sample, Services, Snapshot, Wants};
 use std::sync::Arc;
 
 /// A source and its engine.
@@ -15,13 +16,22 @@ pub(super) struct Reader {
     wants: Wants,
     services: Arc<Services>,
     hosts: Arc<Hosts>,
+    is_recorded: bool,
+    trimmer: Trimmer,
 }
 
 impl Reader {
     /// Opens the backend of the plan.
     pub(super) fn open(plan: &Plan, wants: Wants) -> Result<Self, RunError> {
-        let source = open(plan, Engines::Now)?;
-        Ok(Self {
+        let mut history = Vec::new();
+        let source = match open_recording(plan, false)? {
+            Some(mut recorded) => {
+                history = recorded.history();
+                Box::new(recorded)
+            }
+            None => open(plan, Engines::Now)?,
+        };
+        let mut out = Self {
             source,
             engine: Engine::new()
                 .with_alert_rules(plan.settings.alerts.rules())
@@ -29,7 +39,19 @@ impl Reader {
             wants,
             services: Arc::clone(&plan.services),
             hosts: Arc::default(),
-        })
+            is_recorded: plan.recording.is_some(),
+            trimmer: Trimmer::default(),
+        };
+        for sample in history {
+            out.step(sample);
+        }
+        Ok(out)
+    }
+
+    /// True if the data is a recording: the samples before the first poll were derived already, and time does not pass between
+    /// two polls.
+    pub(super) const fn is_recorded(&self) -> bool {
+        self.is_recorded
     }
 
     /// Uses other alert rules than the settings.
@@ -48,11 +70,26 @@ impl Reader {
         self.wants = wants;
     }
 
-    /// Polls once.
+    /// Polls once. The end of a recording is an error.
     pub(super) fn poll(&mut self) -> Result<Arc<Snapshot>, RunError> {
-        let mut sample = self.source.sample(&self.wants)?;
+        let sample = self.source.sample(&self.wants)?;
+        Ok(self.step(sample))
+    }
+
+    /// Polls once; `None` at the end of a recording.
+    pub(super) fn poll_next(&mut self) -> Result<Option<Arc<Snapshot>>, RunError> {
+        match self.source.sample(&self.wants) {
+            Ok(sample) => Ok(Some(self.step(sample))),
+            Err(CollectError::EndOfRecording) => Ok(None),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    fn step(&mut self, mut sample: Sample) -> Arc<Snapshot> {
         sample.services = Arc::clone(&self.services);
         sample.hosts = Arc::clone(&self.hosts);
-        Ok(self.engine.step(sample))
+        let snap = self.engine.step(sample);
+        self.trimmer.after_poll(snap.facts.len());
+        snap
     }
 }

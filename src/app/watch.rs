@@ -40,7 +40,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan, every: Duration) -> Result<ExitS
     let deadline = list.watch_timeout.map(|t| Instant::now() + t);
     loop {
         let start = Instant::now();
-        let snap = reader.poll()?;
+        let Some(snap) = reader.poll_next()? else { return Ok(ExitStatus::Success) };
         let short_lived = last.as_ref().filter(|_| with_short_lived).and_then(|old| between(old, &snap));
         if with_short_lived {
             notes.print(&snap);
@@ -62,7 +62,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan, every: Duration) -> Result<ExitS
         out.flush().map_err(RunError::stdout)?;
         drop(out);
         last = Some(snap);
-        let next = every.saturating_sub(start.elapsed());
+        let next = if reader.is_recorded() { Duration::ZERO } else { every.saturating_sub(start.elapsed()) };
         match deadline.map(|d| d.saturating_duration_since(Instant::now())) {
             Some(left) if left <= next => {
                 let _ = is_closed_within(left);

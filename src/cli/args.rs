@@ -87,6 +87,11 @@ pub enum Command {
     /// Print connections as they open, close and fail, also those between two polls
     #[command(after_help = EVENTS_EXAMPLES)]
     Events(Events),
+    /// Record samples to files, one an hour, to look at later with --from or replay
+    #[command(after_help = RECORD_EXAMPLES)]
+    Record(Record),
+    /// Start the dashboard on a recording, from a moment on
+    Replay(Replay),
     /// Show which process, unit and container holds a port; exit status 1 if it is free
     Who(Who),
     /// Signal the processes that own matching sockets, or close the sockets, after a confirmation
@@ -133,6 +138,16 @@ Examples:
 Standard error names the source: bpf requires CAP_BPF and CAP_PERFMON, sock_diag nothing.
 Exit status: 0 success, 1 no event matched, 2 usage error or failure.";
 
+const RECORD_EXAMPLES: &str = "\
+Examples:
+  sockscope record -o /var/lib/sockscope             record every second until Ctrl-C, the last 24 hours kept
+  sockscope record --every 5s --for 1h -o incident   one hour, every five seconds
+  sockscope list --from incident --at 02:13 state:close-wait
+  sockscope replay incident --at 02:10
+
+Times are UTC. A recording holds command lines: only its owner can read the files.
+Exit status: 0 success, 2 usage error or failure.";
+
 const KILL_EXAMPLES: &str = "\
 Examples:
   sockscope kill lport:8080 state:listen               SIGTERM to the process that listens on port 8080
@@ -160,6 +175,40 @@ impl Output {
     pub fn format(self) -> FormatArg {
         if self.json { FormatArg::Json } else { self.format }
     }
+}
+
+/// Flags of `record`.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub struct Record {
+    /// Directory, made if it does not exist [default: ~/.local/state/sockscope/recording]
+    #[arg(short = 'o', long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Time between two samples [default: --interval]
+    #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
+    pub every: Option<String>,
+    /// Stop after TIME
+    #[arg(long = "for", value_name = "TIME", allow_negative_numbers = true)]
+    pub during: Option<String>,
+    /// Remove files older than TIME [default: 24h]
+    #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
+    pub keep: Option<String>,
+    /// Remove the oldest files above this size of all [default: 1G]
+    #[arg(long, value_name = "SIZE", allow_negative_numbers = true)]
+    pub max_size: Option<String>,
+    /// Remove the oldest files, then pause, below this free share of the file system [default: 5%]
+    #[arg(long, value_name = "PERCENT", allow_negative_numbers = true)]
+    pub min_free: Option<String>,
+}
+
+/// Flags of `replay`.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub struct Replay {
+    /// Recording: a directory or a file [default: ~/.local/state/sockscope/recording]
+    #[arg(value_name = "RECORDING")]
+    pub recording: Option<PathBuf>,
+    /// Speed: 4x, 0.5x
+    #[arg(long, value_name = "FACTOR", default_value = "1x")]
+    pub speed: String,
 }
 
 /// Flags of `who`.
@@ -416,6 +465,19 @@ pub struct Global {
     /// Show demo data instead of this machine: a scenario by name or file [default scenario: busy-web]
     #[arg(long, global = true, help_heading = GLOBAL, value_name = "SCENARIO", num_args = 0..=1, require_equals = true, default_missing_value = "busy-web", conflicts_with_all = ["proc_root", "backend", "netns"])]
     pub demo: Option<String>,
+    /// Read a recording instead of this machine: a directory or a file of `record`
+    #[arg(
+        long,
+        global = true,
+        help_heading = GLOBAL,
+        value_name = "RECORDING",
+        help = "Read a recording instead of this machine: a directory or a file of record",
+        conflicts_with_all = ["proc_root", "demo", "backend", "netns"]
+    )]
+    pub from: Option<PathBuf>,
+    /// Moment of the recording (UTC): 02:13, 2026-11-26T02:13:05, -5m [default: the last sample]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "TIME", allow_hyphen_values = true)]
+    pub at: Option<String>,
     /// Configuration file [default: ~/.config/sockscope/config.toml]
     #[arg(long, global = true, help_heading = GLOBAL, value_name = "FILE")]
     pub config: Option<PathBuf>,

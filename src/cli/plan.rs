@@ -6,6 +6,8 @@ use super::error::UsageError;
 use super::events::EventsPlan;
 use super::kill::KillPlan;
 use super::list_plan::{Inputs, ListPlan};
+use super::moment::MomentArg;
+use super::record::RecordPlan;
 use super::settings::schema::Validators;
 use super::settings::value::{BackendArg, Chosen, LangArg, OwnersArg, ViewName, view_exists};
 use super::settings::{Settings, TOP_SORT};
@@ -30,6 +32,8 @@ pub struct Plan {
     pub proc_root: Option<PathBuf>,
     /// Demo data to show instead of this machine: name or file of a scenario.
     pub demo: Option<String>,
+    /// Recording to read.
+    pub recording: Option<RecordingPlan>,
     /// Messages to show beside the output.
     pub notes: Vec<String>,
     /// A note on the first word of the filter, which looks like a mistyped command; shown if nothing matches.
@@ -40,6 +44,17 @@ pub struct Plan {
     pub names: Arc<Services>,
     /// The configuration file that was named.
     pub config_file: Option<PathBuf>,
+}
+
+/// Recording to read, checked.
+#[derive(Clone, Debug)]
+pub struct RecordingPlan {
+    /// Directory or file; `None`: the default directory.
+    pub path: Option<PathBuf>,
+    /// Moment; `None`: the last sample, for the dashboard the first.
+    pub at: Option<MomentArg>,
+    /// Speed of the dashboard, 1 for that of the recording.
+    pub speed: f64,
 }
 
 /// The command of a run.
@@ -59,6 +74,8 @@ pub enum What {
     Events(Box<EventsPlan>),
     /// Show the holder of a port.
     Who(Box<WhoPlan>),
+    /// Record samples.
+    Record(Box<RecordPlan>),
     /// Print a page for a bug report.
     Diagnose,
     /// Print the JSON Schema.
@@ -156,10 +173,11 @@ impl Plan {
         if matches!(args.command, Some(Command::Top(_))) {
             settings.show_top();
         }
+        let recording = recording(&mut args)?;
         let inputs = Inputs { services, settings: &settings };
         let what = match args.command {
             None if args.diagnose => What::Diagnose,
-            None => What::Dashboard(ListPlan::new(&SOCKETS, &args.list, inputs)?),
+            None | Some(Command::Replay(_)) => What::Dashboard(ListPlan::new(&SOCKETS, &args.list, inputs)?),
             Some(Command::Completions { shell }) => What::Completions(shell),
             Some(Command::Explain { topic }) => What::Explain(topic),
             Some(Command::Config(c)) => What::Config(c),
@@ -177,6 +195,7 @@ impl Plan {
             Some(Command::Man) => What::Man,
             Some(Command::Schema) => What::Schema,
             Some(Command::Version) => What::Version,
+            Some(Command::Record(r)) => What::Record(Box::new(RecordPlan::new(&r)?)),
             Some(Command::Who(who)) => What::Who(Box::new(WhoPlan::new(&who, inputs)?)),
             Some(Command::Kill(kill)) => What::Kill(Box::new(KillPlan::new(kill, inputs)?)),
             Some(Command::Top(l)) => What::Dashboard(ListPlan::new(&PROCESSES, &top(l), inputs)?),
@@ -203,12 +222,47 @@ impl Plan {
             settings,
             proc_root: args.global.proc_root,
             demo: args.global.demo,
+            recording,
             notes: Vec::new(),
             mistyped,
             config_file: args.global.config,
         })
     }
 }
+
+/// The recording that the command line names.
+fn recording(args: &mut Args) -> Result<Option<RecordingPlan>, UsageError> {
+    let at = args.global.at.as_deref().map(|t| MomentArg::parse("--at", t)).transpose()?;
+    let from = args.global.from.take();
+    match &args.command {
+        Some(Command::Record(_)) if from.is_some() || at.is_some() => {
+            Err(UsageError("record: --from and --at are for commands that read a recording".into()))
+        }
+        Some(Command::Replay(r)) => {
+            if from.is_some() && r.recording.is_some() {
+                return Err(UsageError("replay: name the recording once, with or without --from".into()));
+            }
+            let factor = r.speed.strip_suffix(['x', 'X']).unwrap_or(&r.speed).parse::<f64>();
+            let speed = factor.ok().filter(|s| (MIN_SPEED..=MAX_SPEED).contains(s)).ok_or_else(|| {
+                UsageError(format!(
+                    "--speed: invalid speed {:?}: expected {MIN_SPEED}x to {MAX_SPEED}x, such as 4x",
+                    r.speed
+                ))
+            })?;
+            Ok(Some(RecordingPlan { path: from.or_else(|| r.recording.clone()), at, speed }))
+        }
+        _ => match from {
+            Some(path) => Ok(Some(RecordingPlan { path: Some(path), at, speed: 1.0 })),
+            None if at.is_some() => Err(UsageError("--at requires --from: a moment of a recording".into())),
+            None => Ok(None),
+        },
+    }
+}
+
+/// Lowest speed of a replay.
+const MIN_SPEED: f64 = 0.1;
+/// Highest speed of a replay.
+const MAX_SPEED: f64 = 100.0;
 
 /// Merges the flags into the settings of the configuration file.
 fn merge(mut settings: Settings, args: &Args, services: &Services) -> Result<Settings, UsageError> {

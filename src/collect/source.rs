@@ -24,6 +24,9 @@ pub enum CollectError {
         /// The system's error.
         source: io::Error,
     },
+    /// The last sample of a recording was read.
+    #[error("end of the recording")]
+    EndOfRecording,
     /// There is no network namespace of this name.
     #[error("no network namespace {name:?}; available: {known}")]
     NoNamespace {

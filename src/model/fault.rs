@@ -198,6 +198,8 @@ pub enum FaultSubject {
     Events,
     /// Names of containers.
     Containers,
+    /// Samples of a recording.
+    Recording,
     /// This file or directory of a captured tree: `net`, `PID/fd`.
     Captured(Arc<str>),
 }
@@ -274,6 +276,7 @@ impl fmt::Display for FaultSubject {
             Self::IptablesRules => tr("iptables-legacy rules"),
             Self::Conntrack => tr("conntrack entries"),
             Self::Containers => tr("container names"),
+            Self::Recording => tr("recording"),
         })
     }
 }

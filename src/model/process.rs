@@ -236,6 +236,10 @@ impl FdKinds {
     pub const fn remove(&mut self, k: FdKind) {
         self.0[k as usize] = self.0[k as usize].saturating_sub(1);
     }
+    /// Sets the number of descriptors of this kind.
+    pub const fn set(&mut self, k: FdKind, count: u32) {
+        self.0[k as usize] = count;
+    }
     /// Number of descriptors of this kind.
     pub const fn get(&self, k: FdKind) -> u32 {
         self.0[k as usize]

@@ -319,6 +319,18 @@ impl Wants {
         }
     }
 
+    /// Request of a recording: what the views of the dashboard read.
+    pub fn recording() -> Self {
+        let needs = Needs::FINDINGS
+            | Needs::LIMITS
+            | Needs::RATES
+            | Needs::CGROUPS
+            | Needs::NAT
+            | Needs::EVENTS
+            | Needs::reads(Reads::LISTENERS | Reads::AUTO_PORT);
+        Self::new(needs, ProtoSet::ALL)
+    }
+
     /// True if all of these are read.
     pub const fn reads(&self, reads: Reads) -> bool {
         self.needs.reads.contains(reads)

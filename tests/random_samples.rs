@@ -1,4 +1,4 @@
-//! A sample written as JSON and read back is equal.
+//! A sample written as JSON or as a frame and read back is equal.
 //!
 //! The samples come from a deserializer that returns a random value for every request, so new fields and variants are
 //! covered as soon as they exist.
@@ -11,7 +11,10 @@ use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess, Visitor,
 };
 use serde::{Deserialize, forward_to_deserialize_any};
-use sockscope::model::{Sample, nft};
+use sockscope::collect::Source;
+use sockscope::collect::scenario::{Scenario, ScenarioSource};
+use sockscope::frame::{Decoder, Encoder, FrameError, HEADER_LEN, canonical, head_of};
+use sockscope::model::{Needs, ProtoSet, Reads, Sample, Wants, nft};
 use std::collections::HashSet;
 
 /// Number of samples.
@@ -285,4 +288,177 @@ fn thousand_random_samples_survive_json() {
     }
     assert!(sockets > 500, "only {sockets} sockets");
     assert!(expressions.len() >= 20, "only {} kinds of expressions", expressions.len());
+}
+
+/// A random sample of which every index is one that a backend could have given.
+fn possible_sample(seed: u64) -> Sample {
+    let mut sample = random_sample(seed);
+    let processes = sample.processes.len() as u32;
+    let owners = sample.owners.iter().filter(|o| o.process < processes);
+    sample.owners = owners.copied().collect();
+    canonical(&mut sample);
+    sample
+}
+
+/// Reads a frame.
+fn read<'d>(decoder: &'d mut Decoder, frame: &[u8]) -> Result<&'d Sample, FrameError> {
+    let (head, body) = frame.split_at(HEADER_LEN);
+    let head = head_of(head.try_into().unwrap())?;
+    assert_eq!(head.len as usize, body.len());
+    decoder.frame(&head, body)
+}
+
+fn assert_equal(read: &Sample, written: &Sample, what: &str) {
+    if read != written {
+        let json = |s: &Sample| serde_json::to_string_pretty(s).unwrap();
+        let (read, written) = (json(read), json(written));
+        let line = read.lines().zip(written.lines()).enumerate().find(|(_, (r, w))| r != w);
+        panic!("{what}: {line:?} of {} and {} lines", read.lines().count(), written.lines().count());
+    }
+}
+
+/// The next sample: rows of all tables are kept, changed, moved, removed and added.
+fn next_sample(last: &Sample, rng: &mut Rng) -> Sample {
+    let other = possible_sample(rng.next());
+    let mut next = last.clone();
+    next.at.boot_ns = last.at.boot_ns.saturating_add(rng.below(3_000_000_000));
+    let mut sockets: Vec<_> = last.sockets.iter().map(|s| (last, *s)).collect();
+    sockets.retain(|_| rng.below(5) > 0);
+    if rng.below(3) == 0 {
+        sockets.reverse();
+    }
+    // Sockets of the other sample, with its names and attributes.
+    for s in &other.sockets {
+        let at = rng.below(sockets.len() as u64 + 1) as usize;
+        sockets.insert(at, (&other, *s));
+    }
+    (next.sockets, next.attrs, next.infos) = (Vec::new(), Vec::new(), Vec::new());
+    for (from, mut s) in sockets {
+        let len = next.info_len();
+        let info = from.infos.get(s.info_at as usize * from.info_len()..).and_then(|i| i.get(..len));
+        s.info_at =
+            info.map_or(sockscope::model::Socket::NO_INFO, |_| (next.infos.len() / len.max(1)) as u32);
+        next.infos.extend_from_slice(info.unwrap_or(&[]));
+        let attrs = &from.attrs[s.attr_at as usize..][..usize::from(s.attr_len)];
+        next.push_attrs(&mut s, attrs);
+        if rng.below(2) == 0 {
+            (s.recv_q, s.timer.expires_ms) = (rng.integer() as u32, rng.integer() as u32);
+        }
+        (s.local_name, s.remote_name) = (0, s.remote_name.min(next.names.len() as u32 - 1));
+        next.sockets.push(s);
+    }
+    if rng.below(2) == 0 {
+        next.processes.extend(other.processes.iter().cloned());
+        next.processes.retain(|_| rng.below(4) > 0);
+        let processes = next.processes.len() as u32;
+        next.owners = last
+            .owners
+            .iter()
+            .chain(other.owners.iter())
+            .filter(|o| o.process < processes)
+            .copied()
+            .collect();
+        next.usage.clone_from(&other.usage);
+    }
+    if rng.below(2) == 0 {
+        next.counters.clone_from(&other.counters);
+        next.system = other.system;
+        next.faults = other.faults.clone();
+        next.flows.extend(other.flows.iter().cloned());
+    }
+    next.events = other.events;
+    canonical(&mut next);
+    next
+}
+
+#[test]
+fn sequences_of_random_samples_survive_frames() {
+    let (mut rows, mut deltas) = (0, 0);
+    for seed in 0..200 {
+        let mut rng = Rng(seed);
+        let (mut encoder, mut decoder) = (Encoder::new(), Decoder::new());
+        let mut sample = possible_sample(seed);
+        let mut before: Option<Sample> = None;
+        for step in 0..6 {
+            let frame = encoder.frame(&sample, before.as_ref()).unwrap();
+            deltas += usize::from(frame[12] == 2);
+            let what = format!("seed {seed} step {step}");
+            let back = read(&mut decoder, &frame).unwrap_or_else(|e| panic!("{what}: {e}"));
+            assert_equal(back, &sample, &what);
+            rows += sample.sockets.len();
+            let next = next_sample(&sample, &mut rng);
+            before = Some(std::mem::replace(&mut sample, next));
+        }
+    }
+    assert!(rows > 1_000 && deltas > 500, "{rows} rows, {deltas} delta frames");
+}
+
+#[test]
+fn demo_survives_frames() {
+    let mut source = ScenarioSource::new(Scenario::named("busy-web").unwrap());
+    let needs = Needs::FINDINGS | Needs::LIMITS | Needs::NAT | Needs::EVENTS | Needs::RATES;
+    let wants = Wants::new(needs, ProtoSet::ALL).with(Reads::CGROUPS);
+    let (mut encoder, mut decoder) = (Encoder::new(), Decoder::new());
+    let mut before: Option<Sample> = None;
+    let (mut keys, mut deltas) = (Vec::new(), Vec::new());
+    for step in 0..150 {
+        let mut sample = source.sample(&wants).unwrap();
+        canonical(&mut sample);
+        let frame = encoder.frame(&sample, before.as_ref()).unwrap();
+        if frame[12] == 1 {
+            keys.push(frame.len());
+        } else {
+            deltas.push(frame.len());
+        }
+        let back = read(&mut decoder, &frame).unwrap_or_else(|e| panic!("step {step}: {e}"));
+        assert_equal(back, &sample, &format!("step {step}"));
+        before = Some(sample);
+    }
+    assert_eq!(keys.len(), 3, "one key frame for 60 samples");
+    assert_eq!(deltas.len(), 147);
+}
+
+/// Clocks of the kernel run on in idle sockets, a little uneven because a dump takes time.
+#[test]
+fn idle_sockets_take_no_space() {
+    use sockscope::model::{Family, Proto, Socket, SocketId, State};
+    let mut sample = possible_sample(1);
+    (sample.sockets, sample.attrs, sample.infos) = (Vec::new(), Vec::new(), Vec::new());
+    sample.names = vec!["".into()];
+    sample.events = sockscope::model::sample::Events::default();
+    (sample.at.boot_ns, sample.at.unix_ns) = (1 << 40, 1 << 60);
+    // tcpi_last_data_sent, tcpi_last_data_recv, tcpi_last_ack_recv.
+    sample.info_words = 1 << 11 | 1 << 13 | 1 << 14;
+    for i in 0..5_000_u32 {
+        let id = SocketId { netns: 0, cookie: u64::from(i) * 7 };
+        let mut s = Socket::new(id, Family::Inet, Proto::Tcp, State::Established);
+        (s.info_at, s.inode, s.local.port) = (i, u64::from(i) * 31, i as u16);
+        s.timer.expires_ms = 7_200_000 - i;
+        sample.sockets.push(s);
+        sample.infos.extend((0..3).flat_map(|k| (i * 13 + k * 1000 + 1).to_ne_bytes()));
+    }
+    canonical(&mut sample);
+    let (mut encoder, mut decoder) = (Encoder::new(), Decoder::new());
+    let mut before = None;
+    let mut sizes = Vec::new();
+    for poll in 0..10_u32 {
+        let frame = encoder.frame(&sample, before.as_ref()).unwrap();
+        assert_equal(read(&mut decoder, &frame).unwrap(), &sample, "idle");
+        sizes.push(frame.len());
+        before = Some(sample.clone());
+        sample.at.boot_ns += 1_000_000_000 + u64::from(poll) * 1_700_000;
+        sample.at.unix_ns += 1_000_000_000;
+        let sockets = sample.sockets.len();
+        for (i, s) in sample.sockets.iter_mut().enumerate() {
+            // Jiffies of 4 ms pass during the dump.
+            let passed = 1_000 + 4 * (i * 5 / sockets) as u32 - if poll % 2 == 0 { 4 } else { 0 };
+            s.timer.expires_ms -= passed;
+            for word in sample.infos[i * 12..][..12].chunks_exact_mut(4) {
+                let ago = u32::from_ne_bytes(word.try_into().unwrap());
+                word.copy_from_slice(&(ago + passed).to_ne_bytes());
+            }
+        }
+    }
+    let (key, deltas) = (sizes[0], &sizes[1..]);
+    assert!(key > 4_000 && deltas.iter().all(|d| *d < 500), "{sizes:?}");
 }

@@ -1,0 +1,79 @@
+//! Source of the samples of a recording.
+
+use super::source::{CollectError, Source};
+use crate::model::{FaultKind, FaultSubject, Sample, Stamp, Wants};
+use crate::recording::{Recording, RecordingError};
+
+/// Samples of a recording, one after the other. What was not recorded stays unread, whatever is requested.
+#[derive(Debug)]
+pub struct RecordedSource {
+    recording: Recording,
+    next: usize,
+    /// Number after the last sample.
+    end: usize,
+}
+
+/// Polls before a moment that give it its history: rates, ages, trends.
+const HISTORY: [u64; 14] = [300, 270, 240, 210, 180, 150, 120, 90, 60, 30, 10, 5, 2, 1];
+
+impl RecordedSource {
+    /// Samples from number `from` up to, and without, `end`.
+    pub const fn new(recording: Recording, from: usize, end: usize) -> Self {
+        Self { recording, next: from, end }
+    }
+
+    /// The recording.
+    pub const fn recording(&self) -> &Recording {
+        &self.recording
+    }
+
+    /// Samples of the five minutes before the next one, those of the last seconds closer to each other. A sample that cannot be read is
+    /// left out.
+    pub fn history(&mut self) -> Vec<Sample> {
+        let Some(moment) = self.recording.moment(self.next) else { return Vec::new() };
+        let mut numbers: Vec<usize> = HISTORY
+            .iter()
+            .filter_map(|s| self.recording.at(moment.at.unix_ns.checked_sub(s * 1_000_000_000)?).ok())
+            .map(|m| m.number)
+            .chain(self.next.checked_sub(1))
+            .filter(|n| *n < self.next)
+            .collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers.into_iter().filter_map(|n| self.recording.sample(n).ok().cloned()).collect()
+    }
+
+    /// Time of the next sample.
+    pub fn next_at(&self) -> Option<Stamp> {
+        self.recording.moment(self.next).filter(|_| self.next < self.end).map(|m| m.at)
+    }
+}
+
+impl Source for RecordedSource {
+    fn sample(&mut self, _: &Wants) -> Result<Sample, CollectError> {
+        let mut damaged = 0;
+        let mut first = String::new();
+        while self.next < self.end {
+            let number = self.next;
+            self.next += 1;
+            match self.recording.sample(number) {
+                Ok(sample) => {
+                    let mut sample = sample.clone();
+                    let (kind, subject) = (FaultKind::Malformed, FaultSubject::Recording);
+                    sample.faults.add_many(kind, subject, first, damaged);
+                    return Ok(sample);
+                }
+                Err(e @ RecordingError::Io { .. }) => {
+                    return Err(CollectError::Unavailable { backend: "recording", why: e.to_string() });
+                }
+                Err(e) => {
+                    damaged += 1;
+                    if first.is_empty() {
+                        first = e.to_string();
+                    }
+                }
+            }
+        }
+        Err(CollectError::EndOfRecording)
+    }
+}

@@ -1,0 +1,372 @@
+//! Samples of a recording by time.
+
+use super::RecordingError;
+use super::retention::files;
+use crate::frame::{Decoder, FrameError, FrameHead, FrameKind, HEADER_LEN, head_of};
+use crate::model::{Sample, Stamp};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+/// Place of one sample.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    file: u32,
+    offset: u64,
+    head: FrameHead,
+}
+
+/// One sample of a recording, by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// Number, from 0.
+    pub number: usize,
+    /// Time of the sample.
+    pub at: Stamp,
+}
+
+/// A recording that is read: a file, or a directory of files.
+#[derive(Debug)]
+pub struct Recording {
+    path: PathBuf,
+    files: Vec<(PathBuf, File)>,
+    places: Vec<Place>,
+    decoder: Decoder,
+    /// Number of the sample in the decoder.
+    decoded: Option<usize>,
+    /// Bytes that belong to no whole frame.
+    skipped: u64,
+    /// First reason why a frame was left out.
+    refused: Option<FrameError>,
+}
+
+/// Bytes searched at once for the next frame after a damaged one.
+const SEARCHED: usize = 1 << 16;
+
+impl Recording {
+    /// Opens a recording and reads the times of its samples.
+    pub fn open(path: &Path) -> Result<Self, RecordingError> {
+        let is_dir = std::fs::metadata(path).map_err(|e| RecordingError::io("open", path, e))?.is_dir();
+        let paths = if is_dir {
+            files(path)?.into_iter().map(|(path, _)| path).collect()
+        } else {
+            vec![path.to_owned()]
+        };
+        let mut out = Self {
+            path: path.to_owned(),
+            files: Vec::new(),
+            places: Vec::new(),
+            decoder: Decoder::new(),
+            decoded: None,
+            skipped: 0,
+            refused: None,
+        };
+        for path in paths {
+            out.add_file(path)?;
+        }
+        if out.places.is_empty() {
+            let why = match &out.refused {
+                Some(e) => format!(": {e}"),
+                None if is_dir => format!(" (files are named as {})", super::file_name(0)),
+                None => String::new(),
+            };
+            return Err(RecordingError::Empty { path: out.path, why });
+        }
+        Ok(out)
+    }
+
+    fn add_file(&mut self, path: PathBuf) -> Result<(), RecordingError> {
+        let failed = |e| RecordingError::io("read", &path, e);
+        let file = File::open(&path).map_err(|e| RecordingError::io("open", &path, e))?;
+        let data = file.metadata().map_err(failed)?;
+        if !data.is_file() {
+            return Err(failed(io::Error::other("not a regular file")));
+        }
+        let number = self.files.len() as u32;
+        let mut offset = 0;
+        while let Some(head) = next_head(&file, data.len(), &mut offset, &mut self.refused).map_err(failed)? {
+            if head.kind != FrameKind::End {
+                self.places.push(Place { file: number, offset: offset + HEADER_LEN as u64, head });
+            }
+            offset += HEADER_LEN as u64 + u64::from(head.len);
+        }
+        self.skipped += data.len() - offset.min(data.len());
+        self.files.push((path, file));
+        Ok(())
+    }
+
+    /// Number of samples.
+    pub const fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// True if there is none, which [`Self::open`] refuses.
+    pub const fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// Bytes at the ends of files that belong to no whole frame.
+    pub const fn skipped_bytes(&self) -> u64 {
+        self.skipped
+    }
+
+    /// Sample by number.
+    pub fn moment(&self, number: usize) -> Option<Moment> {
+        self.places.get(number).map(|p| Moment { number, at: p.head.at })
+    }
+
+    /// Last sample that is not later than a time, nanoseconds since 1970.
+    pub fn at(&self, unix_ns: u64) -> Result<Moment, RecordingError> {
+        // A clock that was set back makes times that are not sorted.
+        let found = self.places.iter().rposition(|p| p.head.at.unix_ns <= unix_ns);
+        match found.and_then(|n| self.moment(n)) {
+            Some(moment) => Ok(moment),
+            None => Err(RecordingError::NoMoment {
+                what: format!("at {}", time_text(unix_ns)),
+                from: time_text(self.places.first().map_or(0, |p| p.head.at.unix_ns)),
+                to: time_text(self.places.last().map_or(0, |p| p.head.at.unix_ns)),
+            }),
+        }
+    }
+
+    /// Reads a sample.
+    pub fn sample(&mut self, number: usize) -> Result<&Sample, RecordingError> {
+        let from = match self.decoded {
+            Some(last) if last == number => number + 1,
+            Some(last) if last < number && self.no_key_between(last + 1, number) => last + 1,
+            _ => self.key_before(number),
+        };
+        for n in from..=number {
+            self.decoded = None;
+            self.read(n)?;
+            self.decoded = Some(n);
+        }
+        let missing = || RecordingError::Frame { path: self.path.clone(), source: FrameError::NoKey };
+        self.decoder.last().ok_or_else(missing)
+    }
+
+    fn key_before(&self, number: usize) -> usize {
+        let key = self.places.iter().take(number + 1).rposition(|p| p.head.kind == FrameKind::Key);
+        key.unwrap_or(number)
+    }
+
+    fn no_key_between(&self, from: usize, to: usize) -> bool {
+        self.places[from..=to.min(self.places.len() - 1)].iter().all(|p| p.head.kind != FrameKind::Key)
+    }
+
+    fn read(&mut self, number: usize) -> Result<(), RecordingError> {
+        let unknown = RecordingError::Frame { path: self.path.clone(), source: FrameError::NoKey };
+        let Some(place) = self.places.get(number) else { return Err(unknown) };
+        let Some((path, file)) = self.files.get(place.file as usize) else { return Err(unknown) };
+        let mut body = vec![0; place.head.len as usize];
+        file.read_exact_at(&mut body, place.offset).map_err(|e| RecordingError::io("read", path, e))?;
+        let frame = self.decoder.frame(&place.head, &body);
+        frame.map_err(|source| RecordingError::Frame { path: path.clone(), source })?;
+        Ok(())
+    }
+}
+
+/// Time as text, UTC, with seconds.
+fn time_text(unix_ns: u64) -> String {
+    humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + Duration::from_nanos(unix_ns)).to_string()
+}
+
+/// Next header at or after `offset`, which becomes its place. What is damaged is skipped.
+fn next_head(
+    file: &File,
+    len: u64,
+    offset: &mut u64,
+    refused: &mut Option<FrameError>,
+) -> io::Result<Option<FrameHead>> {
+    let mut header = [0; HEADER_LEN];
+    loop {
+        if *offset + HEADER_LEN as u64 > len {
+            return Ok(None);
+        }
+        file.read_exact_at(&mut header, *offset)?;
+        match head_of(&header) {
+            Ok(head) if *offset + HEADER_LEN as u64 + u64::from(head.len) <= len => return Ok(Some(head)),
+            Err(e @ (FrameError::Schema { .. } | FrameError::ByteOrder)) => {
+                refused.get_or_insert(e);
+            }
+            // Damaged, or cut off: a whole frame can follow where a file was written to again.
+            Ok(_) | Err(_) => {}
+        }
+        match find_magic(file, len, *offset + 1)? {
+            Some(next) => *offset = next,
+            None => return Ok(None),
+        }
+    }
+}
+
+/// Place of the next bytes that look like a frame.
+fn find_magic(file: &File, len: u64, from: u64) -> io::Result<Option<u64>> {
+    let magic = crate::frame::MAGIC;
+    let mut buffer = vec![0; SEARCHED];
+    let mut from = from;
+    while from + magic.len() as u64 <= len {
+        let wanted = SEARCHED.min((len - from) as usize);
+        file.read_exact_at(&mut buffer[..wanted], from)?;
+        if let Some(n) = buffer[..wanted].windows(magic.len()).position(|w| w == magic) {
+            return Ok(Some(from + n as u64));
+        }
+        from += (wanted + 1 - magic.len()) as u64;
+    }
+    Ok(None)
+}
+
+/// Length of a file up to the end of its last whole frame.
+pub(super) fn whole_length(file: &File) -> io::Result<u64> {
+    let len = file.metadata()?.len();
+    let (mut offset, mut end) = (0, 0);
+    while let Some(head) = next_head(file, len, &mut offset, &mut None)? {
+        let body = offset + HEADER_LEN as u64;
+        offset = body + u64::from(head.len);
+        // The last one can have its length and not its bytes: a file system that was not synced.
+        if offset == len {
+            let mut bytes = vec![0; head.len as usize];
+            file.read_exact_at(&mut bytes, body)?;
+            if !head.matches(&bytes) {
+                return Ok(end);
+            }
+        }
+        end = offset;
+    }
+    Ok(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{Encoder, FrameKind, canonical};
+    use crate::recording::{Retention, Writer};
+    use crate::testing;
+    use std::fs;
+
+    /// Samples a second apart: a socket is gone in each.
+    fn samples(n: usize) -> Vec<Sample> {
+        let mut sample = testing::many(40).sample;
+        (sample.at.boot_ns, sample.at.unix_ns) = (5_000_000_000, 1_777_885_200_000_000_000);
+        canonical(&mut sample);
+        let next = |s: &mut Sample| {
+            let now = s.clone();
+            s.at.boot_ns += 1_000_000_000;
+            s.at.unix_ns += 1_000_000_000;
+            s.sockets.remove(0);
+            canonical(s);
+            now
+        };
+        (0..n).map(|_| next(&mut sample)).collect()
+    }
+
+    /// Frames of the samples, with a key frame at each of these numbers.
+    fn frames(samples: &[Sample], keys: &[usize]) -> Vec<Vec<u8>> {
+        let mut encoder = Encoder::new();
+        let frame = |(i, s): (usize, &Sample)| {
+            if keys.contains(&i) {
+                encoder.restart();
+            }
+            encoder.frame(s, i.checked_sub(1).and_then(|j| samples.get(j))).unwrap()
+        };
+        samples.iter().enumerate().map(frame).collect()
+    }
+
+    fn open(bytes: &[u8]) -> Result<Recording, RecordingError> {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("x.sscope");
+        fs::write(&file, bytes).unwrap();
+        Recording::open(&file)
+    }
+
+    /// Samples that can be read, by their number among those written.
+    fn readable(recording: &mut Recording, written: &[Sample]) -> Vec<usize> {
+        let mut out = Vec::new();
+        for n in 0..recording.len() {
+            if let Ok(sample) = recording.sample(n) {
+                let i = written.iter().position(|w| w.at == sample.at).unwrap();
+                assert!(*sample == written[i], "sample {i}");
+                out.push(i);
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn every_sample_is_found_in_any_order() {
+        let written = samples(9);
+        let mut recording = open(&frames(&written, &[4]).concat()).unwrap();
+        for n in [8, 0, 5, 4, 3, 3, 1, 7, 2, 6] {
+            assert!(*recording.sample(n).unwrap() == written[n], "{n}");
+        }
+        let first = written[0].at.unix_ns;
+        for (ns, want) in [(first, 0), (first + 999_999_999, 0), (first + 1_000_000_000, 1), (u64::MAX, 8)] {
+            assert_eq!(recording.at(ns).unwrap().number, want);
+        }
+        let e = recording.at(first - 1).unwrap_err().to_string();
+        assert!(e.contains("recorded: 2026-05-04T09:00:00Z to 2026-05-04T09:00:08Z"), "{e}");
+    }
+
+    #[test]
+    fn file_cut_anywhere_keeps_its_whole_samples() {
+        let written = samples(3);
+        let frames = frames(&written, &[]);
+        let whole = frames.concat();
+        let two = frames[0].len() + frames[1].len();
+        for len in 0..whole.len() {
+            let want = [frames[0].len(), two].iter().filter(|end| **end <= len).count();
+            match open(&whole[..len]) {
+                Ok(mut r) => {
+                    assert_eq!(readable(&mut r, &written).len(), want, "{len}");
+                    assert_eq!(r.skipped_bytes() as usize, len - [0, frames[0].len(), two][want], "{len}");
+                }
+                Err(e) => assert!(want == 0 && e.to_string().contains("no recorded samples"), "{len}: {e}"),
+            }
+        }
+    }
+
+    #[test]
+    fn damage_costs_the_samples_up_to_the_next_key_frame() {
+        let written = samples(9);
+        let frames = frames(&written, &[3, 6]);
+        let start = |i: usize| frames[..i].iter().map(Vec::len).sum::<usize>();
+        for bit in (start(4) * 8..start(5) * 8).step_by(37) {
+            let mut bytes = frames.concat();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let mut recording = open(&bytes).unwrap();
+            assert_eq!(readable(&mut recording, &written), [0, 1, 2, 3, 6, 7, 8], "bit {bit}");
+        }
+        // Bytes of something else between two frames.
+        let mut bytes = frames[..5].concat();
+        bytes.extend_from_slice(b"SsF1 something else SsF1");
+        bytes.extend(frames[5..].concat());
+        assert_eq!(readable(&mut open(&bytes).unwrap(), &written).len(), 9);
+    }
+
+    #[test]
+    fn writer_continues_after_a_torn_tail() {
+        let written = samples(6);
+        let frames = frames(&written, &[3]);
+        let dir = tempfile::tempdir().unwrap();
+        let write = |range: std::ops::Range<usize>| {
+            let mut writer = Writer::open(dir.path(), Retention::default()).unwrap();
+            for i in range {
+                let kind = if i % 3 == 0 { FrameKind::Key } else { FrameKind::Delta };
+                writer.write(&frames[i], kind, written[i].at).unwrap();
+            }
+            writer
+        };
+        let file = write(0..2);
+        assert!(matches!(Writer::open(dir.path(), Retention::default()), Err(RecordingError::Locked(_))));
+        drop(file);
+        let path = dir.path().join("2026-05-04T09.sscope");
+        let mut torn = fs::read(&path).unwrap();
+        torn.extend_from_slice(&frames[2][..50]);
+        fs::write(&path, &torn).unwrap();
+        write(3..6).close().unwrap();
+        let mut recording = Recording::open(dir.path()).unwrap();
+        assert_eq!(recording.skipped_bytes(), 0);
+        assert_eq!(readable(&mut recording, &written), [0, 1, 3, 4, 5]);
+    }
+}
