@@ -35,6 +35,8 @@ pub const TARGETS: [Target; 23] = [
     target("conntrack", |b| show(bytes::conntrack(b))),
     target("conntrack_text", |b| show(bytes::conntrack_text(b))),
     target("route", |b| show(bytes::route(b))),
+    target("event_closes", |b| show(bytes::event_closes(b))),
+    target("event_records", |b| show(bytes::event_records(b))),
     target("btf", bytes::btf),
     target("http_answer", bytes::http_answer),
     target("engine_json", |b| show(bytes::engine_json(b))),

@@ -48,6 +48,8 @@ mod descriptors;
 mod ephemeral;
 #[path = "live/event_findings.rs"]
 mod event_findings;
+#[path = "live/event_life.rs"]
+mod event_life;
 #[path = "live/event_loss.rs"]
 mod event_loss;
 #[path = "live/event_sources.rs"]
@@ -219,6 +221,12 @@ const CASES: &[Case] = cases! {
     }
     Root event_findings [] {
         findings_name_who_connects_where_and_how_often
+    }
+    User event_life ["python3", "ss", "stdbuf"] {
+        closes_are_those_of_ss
+    }
+    Root event_life ["python3", "sysctl"] {
+        each_kind_of_connection_has_its_users_bytes_and_end
     }
     Root short_lived [] {
         sockets_that_live_between_two_polls_are_reported_once

@@ -1,5 +1,6 @@
 //! The collector thread: samples, steps the engine, sends the newest snapshot. The drawing thread never waits for it.
 
+use super::malloc_tuning::Trimmer;
 use super::panic_report;
 use crate::collect::Source;
 use crate::derive::Engine;
@@ -155,6 +156,7 @@ fn poll(
     let mut started: Option<Instant> = None;
     let (mut first, mut yielding) = (true, false);
     let mut pace = Pace::new(max_cpu);
+    let mut trimmer = Trimmer::default();
     loop {
         let mut wants = {
             let mut c = lock(&shared.control);
@@ -188,16 +190,23 @@ fn poll(
             wants.needs.attrs = AttrSet::NONE;
             wants.max_sockets = Some(FIRST_SOCKETS);
         }
+        let mut rows = None;
         let event = match source.sample(&wants) {
             Ok(mut sample) => {
                 sample.services = Arc::clone(services);
                 sample.hosts = Arc::clone(hosts);
-                PollEvent::Fresh(engine.step(sample))
+                let snap = engine.step(sample);
+                rows = Some(snap.facts.len());
+                PollEvent::Fresh(snap)
             }
             Err(e) => PollEvent::Failed(e.to_string()),
         };
         if !send(event) {
             return;
+        }
+        // The next poll is not yet due, and what shows this one does not wait.
+        if let Some(rows) = rows {
+            trimmer.after_poll(rows);
         }
         if std::mem::take(&mut yielding) {
             // From the first frame on, keys go first even if polls use every core. `setpriority(2)` is per thread, and threads

@@ -1,6 +1,7 @@
 //! Polls for commands that print: one sample and one engine step each.
 
 use super::exit_status::RunError;
+use super::malloc_tuning::Trimmer;
 use super::open_source::{open, open_recording};
 use crate::cli::Plan;
 use crate::collect::{CollectError, Engines, Source};
@@ -16,6 +17,7 @@ pub(super) struct Reader {
     services: Arc<Services>,
     hosts: Arc<Hosts>,
     is_recorded: bool,
+    trimmer: Trimmer,
 }
 
 impl Reader {
@@ -38,6 +40,7 @@ impl Reader {
             services: Arc::clone(&plan.services),
             hosts: Arc::default(),
             is_recorded: plan.recording.is_some(),
+            trimmer: Trimmer::default(),
         };
         for sample in history {
             out.step(sample);
@@ -85,6 +88,8 @@ impl Reader {
     fn step(&mut self, mut sample: Sample) -> Arc<Snapshot> {
         sample.services = Arc::clone(&self.services);
         sample.hosts = Arc::clone(&self.hosts);
-        self.engine.step(sample)
+        let snap = self.engine.step(sample);
+        self.trimmer.after_poll(snap.facts.len());
+        snap
     }
 }

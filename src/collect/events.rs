@@ -13,6 +13,8 @@
 #[cfg(all(target_pointer_width = "64", target_endian = "little"))]
 mod bpf;
 mod closes;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 #[cfg(not(all(target_pointer_width = "64", target_endian = "little")))]
 mod no_bpf;
 mod record;

@@ -314,9 +314,25 @@ pub fn flow_diagnoses(snap: &Snapshot, is_wanted: &dyn Fn(&EventFlow) -> bool) -
 
 /// Findings of an event.
 pub fn event_diagnoses(snap: &Snapshot, row: &EventRow) -> Vec<Diagnosis> {
-    let Some(flow) = snap.events.window.flow(row) else { return Vec::new() };
+    let found = event_findings(snap, row);
+    let Some(flow) = snap.events.window.flow(row).filter(|_| !found.is_empty()) else { return Vec::new() };
+    found.into_iter().filter_map(|f| event_diagnosis(snap, flow, f, |_| 1)).collect()
+}
+
+/// Findings of an event, without their evidence.
+pub fn event_findings(snap: &Snapshot, row: &EventRow) -> Vec<&'static Finding> {
     let counts = FlowCounts::of_row(row);
-    FINDINGS.iter().filter_map(|f| event_diagnosis(snap, flow, f, |c| c(&counts))).collect()
+    let counted = FINDINGS.iter().filter_map(|f| match f.check {
+        Check::Events(rule) if (rule.count)(&counts) > 0 => Some((f, rule.applies)),
+        _ => None,
+    });
+    let mut counted = counted.peekable();
+    // Most events count for none: their flow need not be looked up.
+    if counted.peek().is_none() {
+        return Vec::new();
+    }
+    let Some(flow) = snap.events.window.flow(row) else { return Vec::new() };
+    counted.filter(|(_, applies)| applies(snap, flow)).map(|(f, _)| f).collect()
 }
 
 /// A finding of a flow, if it applies and `number` of its connections is not zero.

@@ -16,6 +16,7 @@ pub(super) fn show(mut sample: Sample) {
     sample.sockets.truncate(ROWS);
     sample.processes.truncate(ROWS);
     sample.flows.truncate(ROWS);
+    sample.events.list.truncate(ROWS);
     let n = sample.processes.len() as u32;
     sample.owners = sample.owners.iter().filter(|o| o.process < n).copied().collect();
     let mut later = sample.clone();

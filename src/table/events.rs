@@ -3,7 +3,7 @@
 use super::cell::{applicable, families, host_name, netns_tone, protos, reported, user_value, without_port};
 use super::definition::{Grouping, Table, TableId};
 use super::units::{self, unit_column};
-use crate::diagnose::finding::event_diagnoses;
+use crate::diagnose::finding::{event_diagnoses, event_findings};
 use crate::format::column::{SharedKey, SharedKeyFn};
 use crate::format::{Column, Kind, Needs, Role, TextMatch, Tone, Value};
 use crate::model::sample::{ClosedBy, EventKind};
@@ -160,8 +160,11 @@ fn states(snap: &Snapshot, row: usize) -> Value<'_> {
 }
 
 fn finding(snap: &Snapshot, row: usize) -> Value<'_> {
-    let names: Vec<&str> = event_diagnoses(snap, event(snap, row)).iter().map(|d| d.finding.name).collect();
-    if names.is_empty() { Value::Missing(Missing::NotApplicable) } else { Value::from(names.join(",")) }
+    match event_findings(snap, event(snap, row))[..] {
+        [] => Value::Missing(Missing::NotApplicable),
+        [only] => Value::text(only.name),
+        ref several => Value::from(several.iter().map(|f| f.name).collect::<Vec<_>>().join(",")),
+    }
 }
 
 fn kinds() -> Vec<&'static str> {

@@ -23,17 +23,17 @@ for i in range(int(sys.argv[2])):
     s.close()
 ";
 
-fn open(method: EventMethod) -> Result<NetlinkSource, String> {
+pub(crate) fn open(method: EventMethod) -> Result<NetlinkSource, String> {
     Ok(NetlinkSource::new("requested".into()).map_err(|e| e.to_string())?.events_by(method))
 }
 
-fn poll(source: &mut NetlinkSource) -> Result<Events, String> {
+pub(crate) fn poll(source: &mut NetlinkSource) -> Result<Events, String> {
     let wants = Wants::default().with(Reads::EVENTS);
     source.sample(&wants).map(|s| s.events).map_err(|e| e.to_string())
 }
 
 /// Polls until `enough`, and returns all events since the first poll.
-fn events_until(
+pub(crate) fn events_until(
     source: &mut NetlinkSource,
     mut enough: impl FnMut(&[Event]) -> bool,
 ) -> Result<Vec<Event>, String> {
@@ -69,7 +69,7 @@ fn serve(n: usize, port: u16) -> Result<u32, String> {
     Ok(pid)
 }
 
-fn kinds(events: &[Event], kind: EventKind) -> Vec<&Event> {
+pub(crate) fn kinds(events: &[Event], kind: EventKind) -> Vec<&Event> {
     events.iter().filter(|e| e.kind == kind && e.proto == Proto::Tcp).collect()
 }
 
