@@ -22,7 +22,7 @@ const fn target(name: &'static str, run: fn(&[u8])) -> Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 23] = [
+pub const TARGETS: [Target; 25] = [
     target("sock_diag_inet", |b| show(bytes::sock_diag(Proto::Tcp, b))),
     target("sock_diag_unix", |b| show(bytes::sock_diag(Proto::Unix, b))),
     target("sock_diag_netlink", |b| show(bytes::sock_diag(Proto::Netlink, b))),
