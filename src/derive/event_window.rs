@@ -56,6 +56,11 @@ impl Durations {
         }
     }
 
+    /// Orders the classes; one may stand there several times.
+    fn sort(&mut self) {
+        self.0.sort_unstable_by_key(|c| c.0);
+    }
+
     /// The least duration that `percent` of all do not exceed.
     fn percentile(&self, percent: u64) -> Option<u64> {
         let total: u64 = self.0.iter().map(|c| u64::from(c.1)).sum();
@@ -98,11 +103,10 @@ impl<K> Group<K> {
         }
     }
 
+    /// Adds another group. The durations are out of order until [`Durations::sort`].
     fn merge<L>(&mut self, other: &Group<L>) {
         self.counts.add(other.counts);
-        for (class, n) in &other.durations.0 {
-            self.durations.add(*class, *n);
-        }
+        self.durations.0.extend_from_slice(&other.durations.0);
     }
 
     fn stats(&self) -> EventStats {
@@ -383,7 +387,8 @@ impl Totals {
         sums[number as usize].merge(group);
     }
 
-    fn stats(&self) -> Vec<EventStats> {
+    fn stats(mut self) -> Vec<EventStats> {
+        self.sums.iter_mut().for_each(|sum| sum.durations.sort());
         let stats = |n: &Option<u32>| n.map_or_else(EventStats::default, |n| self.sums[n as usize].stats());
         self.groups.iter().map(stats).collect()
     }

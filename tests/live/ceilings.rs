@@ -1,7 +1,9 @@
 //! Ceilings of `limits`: each is driven, one call after the other, until the call fails, and the row is at 100 % exactly then.
 //!
 //! Ephemeral ports have a file of their own. Not driven, as they are those of the whole machine: open files, orphans, memory of
-//! TCP and UDP, neighbours, tracked connections and inotify watches (200,000 or more).
+//! TCP and UDP, neighbours (one table for all namespaces; `gc_thresh3` exists in the initial one only), tracked connections
+//! (`nf_conntrack_max` is read-only in other namespaces) and inotify watches (200,000 or more; a lower `user.max_inotify_watches` of a
+//! user namespace is not what `limits` reads).
 
 use super::compare::check;
 use super::limits::{Program, Watch};

@@ -92,9 +92,9 @@ pub(crate) fn events_beyond_the_ring_are_counted_with_their_bytes() -> Result<()
 
 /// The receive buffer is full: the kernel drops closes, and counts them.
 pub(crate) fn closes_beyond_the_receive_buffer_are_counted_as_lost() -> Result<(), String> {
-    // Without CAP_NET_ADMIN the buffer is at most twice net.core.rmem_max, and a message takes 768 bytes or more.
+    // Without CAP_NET_ADMIN the buffer is at most twice net.core.rmem_max, and a message takes 512 bytes or more.
     let max = std::fs::read_to_string("/proc/sys/net/core/rmem_max").map_err(|e| e.to_string())?;
-    let n = max.trim().parse::<usize>().map_err(|e| e.to_string())? / 512;
+    let n = max.trim().parse::<usize>().map_err(|e| e.to_string())? / 256;
     if n > 20_000 {
         return Err(format!("net.core.rmem_max {max}: more connections than local ports"));
     }

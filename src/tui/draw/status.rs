@@ -84,8 +84,8 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect, header: Rect)
     let space = right.saturating_sub(x0 + 2);
     let taken = |source: &str| width(source) + width(&lost);
     let fits = |source: &&String| parts.is_empty() || needed + taken(source) <= space;
-    // The last one stays, and the messages are cut, unless there is no room for both.
-    let shortest = sources.last().filter(|source| taken(source) + LEAST_MESSAGE <= space);
+    // That of events stays, and the messages are cut, unless there is no room for both.
+    let shortest = sources.last().filter(|source| by.is_some() && taken(source) + LEAST_MESSAGE <= space);
     if let Some(source) = sources.iter().find(fits).or(shortest) {
         if !lost.is_empty() {
             right = canvas.put_right(right, y, right.saturating_sub(x0), &lost, theme.warn);
