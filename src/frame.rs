@@ -30,6 +30,10 @@ mod varint;
 mod wire;
 
 pub use reader::{FrameReader, Frames, RawFrame, Skipped};
+#[cfg(any(test, fuzzing))]
+pub(crate) use sample::from_payloads;
+#[cfg(test)]
+pub(crate) use sample::payloads;
 pub use sample::{Decoder, Encoder, canonical};
 pub use wire::{FrameHead, FrameKind, HEADER_LEN, MAGIC, MAX_FRAME, SCHEMA, head_of, payload_of, seal};
 

@@ -22,7 +22,7 @@ const fn target(name: &'static str, run: fn(&[u8])) -> Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 23] = [
+pub const TARGETS: [Target; 25] = [
     target("sock_diag_inet", |b| show(bytes::sock_diag(Proto::Tcp, b))),
     target("sock_diag_unix", |b| show(bytes::sock_diag(Proto::Unix, b))),
     target("sock_diag_netlink", |b| show(bytes::sock_diag(Proto::Netlink, b))),
@@ -43,10 +43,22 @@ pub const TARGETS: [Target; 23] = [
     target("proc_line", |b| show(bytes::proc_line(b))),
     target("captured_tree", |b| bytes::captured_tree(b).into_iter().for_each(show)),
     target("scenario", |b| bytes::scenario(b).into_iter().for_each(show)),
+    target("frame_payload", |b| crate::frame::from_payloads(b).into_iter().for_each(show)),
+    target("frame_stream", frames),
     target("filter", text::filter),
     target("config", text::config),
     target("theme", text::theme),
 ];
+
+/// Samples of a stream of frames.
+fn frames(bytes: &[u8]) {
+    let mut frames = crate::frame::Frames::new(bytes);
+    while let Ok(Some(sample)) = frames.sample() {
+        if let Ok(sample) = sample {
+            show(sample.clone());
+        }
+    }
+}
 
 /// Runs the target of this name.
 ///

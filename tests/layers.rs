@@ -29,7 +29,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("output", &["model", "sync", "format", "table", "view"]),
     ("tui", &["model", "sync", "format", "diagnose", "table", "explain", "filter", "view"]),
     ("cli", &["model", "format", "diagnose", "table", "explain", "filter", "view", "output", "recording"]),
-    ("fuzzing", &["model", "collect", "derive", "format", "table", "filter", "view", "output", "tui", "cli"]),
+    (
+        "fuzzing",
+        &["model", "frame", "collect", "derive", "format", "table", "filter", "view", "output", "tui", "cli"],
+    ),
     (
         "app",
         &[

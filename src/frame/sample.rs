@@ -221,6 +221,41 @@ fn decode(
     Ok((new, numbers))
 }
 
+/// Samples of payloads, each with its length (four bytes, little-endian) before it; the first is a key frame, the others are deltas a
+/// second apart. For the fuzz target: a checksum and a compression are in the way of any bytes.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn from_payloads(mut bytes: &[u8]) -> Vec<Sample> {
+    let mut out: Vec<Sample> = Vec::new();
+    let mut base = None;
+    while let Some((len, rest)) = bytes.split_first_chunk::<4>() {
+        let len = (u32::from_le_bytes(*len) as usize).min(rest.len());
+        let boot_ns = 1_000_000_000 * (out.len() as u64 + 1);
+        let at = Stamp { boot_ns, unix_ns: boot_ns };
+        let Ok(read) = decode(at, &rest[..len], base) else { break };
+        out.push(read.0.clone());
+        base = Some(read);
+        bytes = &rest[len..];
+    }
+    out
+}
+
+/// Payloads of samples, as [`from_payloads`] reads them.
+#[cfg(test)]
+pub(crate) fn payloads(samples: &[Sample]) -> Vec<u8> {
+    let mut encoder = Encoder::new();
+    let mut out = Vec::new();
+    let at = |i: usize| Stamp { boot_ns: 1_000_000_000 * (i as u64 + 1), unix_ns: 0 };
+    let timed: Vec<Sample> =
+        samples.iter().enumerate().map(|(i, s)| Sample { at: at(i), ..s.clone() }).collect();
+    let samples = &timed;
+    for (i, sample) in samples.iter().enumerate() {
+        let payload = encoder.payload(sample, i.checked_sub(1).and_then(|j| samples.get(j)));
+        out.extend_from_slice(&(payload.len() as u32).to_le_bytes());
+        out.extend_from_slice(&payload);
+    }
+    out
+}
+
 /// Most sections of a payload.
 const MAX_SECTIONS: usize = 1024;
 /// Most new rows a byte of payload.

@@ -15,6 +15,10 @@ const PATCH: u64 = 1;
 /// Code of the first entry of the dictionary.
 const FIRST: u64 = 2;
 
+/// Most bytes of the values of all rows: this many a row, and these.
+const MEAN_MAX: usize = 1024;
+const ALWAYS: usize = 16 << 20;
+
 /// Longest value that is patched: one bit a word.
 const PATCHED_MAX: usize = 64 * 4;
 
@@ -111,7 +115,12 @@ impl Coding<'_> {
         let mut patched = Vec::new();
         let mut new_rows = self.pairs.new_rows.iter().peekable();
         let malformed = input.malformed();
-        let mut set = |i, value: &[u8]| if set(i, value) { Ok(()) } else { Err(malformed.clone()) };
+        // An entry of the dictionary can stand in every row.
+        let mut left = (self.pairs.old.len() * MEAN_MAX).saturating_add(ALWAYS);
+        let mut set = |i, value: &[u8]| {
+            left = left.checked_sub(value.len()).ok_or_else(|| malformed.clone())?;
+            if set(i, value) { Ok(()) } else { Err(malformed.clone()) }
+        };
         loop {
             let next = codes.read()?;
             let at = next.map_or(usize::MAX, |(i, _)| i);

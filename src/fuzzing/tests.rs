@@ -85,3 +85,44 @@ fn fuzz_programs_and_seeds_are_those_of_the_targets() {
     names.sort_unstable();
     assert_eq!(dirs, names);
 }
+
+/// Samples of the smallest scenario with everything in them.
+fn scenario_samples(n: usize) -> Vec<crate::model::Sample> {
+    use crate::collect::Source;
+    use crate::collect::scenario::{Scenario, ScenarioSource};
+    let mut source = ScenarioSource::new(Scenario::named("small").unwrap());
+    let sample = |_| {
+        let mut sample = source.sample(&crate::model::Wants::recording()).unwrap();
+        crate::frame::canonical(&mut sample);
+        sample
+    };
+    (0..n).map(sample).collect()
+}
+
+/// The seeds of frames are frames of today. `SOCKSCOPE_WRITE_SEEDS=1` writes them.
+#[test]
+fn seeds_of_frames_are_read() {
+    let samples = scenario_samples(4);
+    let file = |target: &str| fuzz_dir().join("seeds").join(target).join("small");
+    if std::env::var_os("SOCKSCOPE_WRITE_SEEDS").is_some() {
+        let mut encoder = crate::frame::Encoder::new();
+        let frame = |(i, s): (usize, &crate::model::Sample)| {
+            encoder.frame(s, i.checked_sub(1).map(|j| &samples[j])).unwrap()
+        };
+        let stream = samples.iter().enumerate().map(frame).collect::<Vec<_>>().concat();
+        for (target, bytes) in [("frame_payload", crate::frame::payloads(&samples)), ("frame_stream", stream)]
+        {
+            fs::create_dir_all(file(target).parent().unwrap()).unwrap();
+            fs::write(file(target), bytes).unwrap();
+        }
+    }
+    let read = crate::frame::from_payloads(&fs::read(file("frame_payload")).unwrap());
+    assert_eq!(read.len(), samples.len());
+    let stream = fs::read(file("frame_stream")).unwrap();
+    let mut frames = crate::frame::Frames::new(&*stream);
+    for (i, want) in samples.iter().enumerate() {
+        let got = frames.sample().unwrap().unwrap().unwrap();
+        assert!(got.sockets == want.sockets && got.processes == want.processes, "sample {i}");
+    }
+    assert_eq!(frames.skipped(), crate::frame::Skipped::default());
+}
