@@ -191,6 +191,19 @@ fn is_picture(c: char) -> bool {
 }
 
 #[test]
+fn recording_is_never_shown_as_live() {
+    for (w, h) in [(60, 15), (80, 24), (160, 45)] {
+        let screen = || Screen::with(w, h, Options { recorded: true, ..Options::default() });
+        let shown = screen().show();
+        assert!(shown.contains("recorded ") && !shown.contains("live"), "{w}x{h}:\n{shown}");
+        let mut ended = screen();
+        ended.app.handle(Event::EndOfRecording);
+        let shown = ended.show();
+        assert!(shown.contains("end of the recording") && !shown.contains("failing"), "{w}x{h}:\n{shown}");
+    }
+}
+
+#[test]
 fn calm_screens_have_the_figures_without_gauges_and_sparklines() {
     let pages =
         ["", "<enter>", "2", "2<enter>", "3", "3<enter>", "4", "4<enter>", "5", "5<enter>", "6", "7", "8"];

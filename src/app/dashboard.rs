@@ -60,13 +60,18 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
     let latest = Latest::default();
     let hosts = Arc::new(Hosts::default());
     let resolver = Arc::new(Mutex::new(None));
-    let age = Arc::new(PollAge::new(plan.interval()));
-    watch_age(&age, events.clone()).map_err(cannot("start a timer"))?;
+    let speed = plan.recording.as_ref().map_or(1.0, |r| r.speed);
+    let interval = plan.interval().div_f64(speed);
+    let age = Arc::new(PollAge::new(interval));
+    // A recording is as old as it is.
+    if plan.recording.is_none() {
+        watch_age(&age, events.clone()).map_err(cannot("start a timer"))?;
+    }
     let polled = Arc::clone(&age);
     let poller = Poller::start(
         source,
         Wants::default(),
-        (plan.interval(), plan.settings.max_cpu.0),
+        (interval, plan.settings.max_cpu.0),
         Arc::clone(&plan.services),
         Arc::clone(&hosts),
         Engine::new()
@@ -87,6 +92,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
                     Event::EffectiveInterval(effective)
                 }
                 PollEvent::Failed(error) => Event::Failed(error),
+                PollEvent::EndOfRecording => Event::EndOfRecording,
                 PollEvent::Panicked(error) => {
                     let _ = failed.send(error);
                     Event::InputClosed
@@ -97,7 +103,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
     )
     .map_err(cannot("start the collector thread"))?;
     let (history, replies) = (environment::history_file(), events.clone());
-    let prober = start_prober(is_live(plan), events.clone()).map_err(cannot("start the probing thread"))?;
+    let prober = start_prober(plan.is_live(), events.clone()).map_err(cannot("start the probing thread"))?;
     let config = plan.config_file.clone().or_else(environment::config_file);
     sandbox = sandbox.or_else(|| confine::dashboard(plan, Stage::AfterCollector));
     app.set_sandbox(sandbox);
@@ -216,10 +222,10 @@ pub(super) fn options(plan: &Plan, list: &ListPlan, env: &TerminalEnv) -> Result
         ColorArg::Always => env.terminal_colors(),
     };
     Ok(Options {
-        interval: plan.interval(),
+        interval: plan.interval().div_f64(plan.recording.as_ref().map_or(1.0, |r| r.speed)),
         only: match plan.settings.netns {
             Netns::All => None,
-            _ if plan.demo.is_some() || plan.proc_root.is_some() => None,
+            _ if !plan.is_live() => None,
             _ => Some(noop("other network namespaces are not read (--netns)")),
         },
         filter: list.filter_text.clone(),
@@ -231,12 +237,13 @@ pub(super) fn options(plan: &Plan, list: &ListPlan, env: &TerminalEnv) -> Result
         palette,
         ground: env.background(),
         calm: plan.settings.calm,
+        recorded: plan.recording.is_some(),
         side_details: plan.settings.side_details,
         events: plan.settings.events != EventsArg::Off,
         ascii: plan.settings.ascii || !env.has_unicode(),
         numeric: plan.settings.numeric,
-        // Captured trees and demo data have no processes or sockets to act on.
-        read_only: plan.settings.read_only || plan.proc_root.is_some() || plan.demo.is_some(),
+        // Captured trees, recordings and demo data have no processes or sockets to act on.
+        read_only: plan.settings.read_only || !plan.is_live(),
         lang: plan.lang().unwrap_or_else(environment::lang),
         names: plan.settings.resolve,
         views: plan.settings.presets(),
@@ -270,11 +277,6 @@ fn table_columns(plan: &Plan, list: &ListPlan) -> Vec<(String, Vec<&'static Colu
         out[index].1.extend(more);
     }
     out
-}
-
-/// True if the data is read from this machine.
-pub(super) const fn is_live(plan: &Plan) -> bool {
-    plan.demo.is_none() && plan.proc_root.is_none()
 }
 
 /// Starts the thread that filters, sorts and groups large tables. If it panics the dashboard ends with the reason.

@@ -34,8 +34,8 @@ pub(super) fn run(plan: &Plan, kill: &KillPlan) -> Result<ExitStatus, RunError> 
     if plan.settings.read_only {
         return refused("disabled by --read-only");
     }
-    if plan.demo.is_some() || plan.proc_root.is_some() {
-        return refused("acts on this machine only: remove --demo and --proc-root");
+    if !plan.is_live() {
+        return refused("acts on this machine only: remove --demo, --proc-root and --from");
     }
     let mut reader = Reader::open(plan, wants(&kill.list))?;
     let snap = reader.poll()?;

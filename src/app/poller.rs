@@ -2,7 +2,7 @@
 
 use super::malloc_tuning::Trimmer;
 use super::panic_report;
-use crate::collect::Source;
+use crate::collect::{CollectError, Source};
 use crate::derive::Engine;
 use crate::model::{AttrSet, Hosts, Reads, Services, Shown, Snapshot, Verify, Wants};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,6 +22,8 @@ pub(super) enum PollEvent {
     EffectiveInterval(Duration),
     /// A poll failed; the next one follows after the interval.
     Failed(String),
+    /// The last sample of a recording was sent before; no other follows.
+    EndOfRecording,
     /// The thread panicked.
     Panicked(String),
 }
@@ -199,9 +201,11 @@ fn poll(
                 rows = Some(snap.facts.len());
                 PollEvent::Fresh(snap)
             }
+            Err(CollectError::EndOfRecording) => PollEvent::EndOfRecording,
             Err(e) => PollEvent::Failed(e.to_string()),
         };
-        if !send(event) {
+        let is_over = matches!(event, PollEvent::EndOfRecording);
+        if !send(event) || is_over {
             return;
         }
         // The next poll is not yet due, and what shows this one does not wait.
@@ -282,10 +286,10 @@ mod tests {
     struct Requests(std::sync::mpsc::Sender<Verify>);
 
     impl Source for Requests {
-        fn sample(&mut self, wants: &Wants) -> Result<crate::model::Sample, crate::collect::CollectError> {
+        fn sample(&mut self, wants: &Wants) -> Result<crate::model::Sample, CollectError> {
             let _ = self.0.send(wants.verify.clone());
             let why = "nothing to read".to_owned();
-            Err(crate::collect::CollectError::Unavailable { backend: "test", why })
+            Err(CollectError::Unavailable { backend: "test", why })
         }
     }
 

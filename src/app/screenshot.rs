@@ -115,7 +115,7 @@ impl Headless<'_> {
                 match effect {
                     Effect::Wants(w) => self.wants = w,
                     Effect::Probe(request) => {
-                        pending.push(dashboard::probe(dashboard::is_live(self.plan), request));
+                        pending.push(dashboard::probe(self.plan.is_live(), request));
                     }
                     Effect::Arrange(job) => pending.push(Event::Arranged(Box::new(job.work()))),
                     _ => {}

@@ -206,6 +206,9 @@ pub struct Replay {
     /// Recording: a directory or a file [default: ~/.local/state/sockscope/recording]
     #[arg(value_name = "RECORDING")]
     pub recording: Option<PathBuf>,
+    /// Filter: words, field:value, or an ss expression
+    #[arg(value_name = "FILTER", help_heading = "Filter")]
+    pub filter: Vec<String>,
     /// Speed: 4x, 0.5x
     #[arg(long, value_name = "FACTOR", default_value = "1x")]
     pub speed: String,

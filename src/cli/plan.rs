@@ -125,6 +125,11 @@ fn screen_size(text: &str) -> Result<(u16, u16), UsageError> {
 const CALM_INTERVAL: Duration = Duration::from_secs(5);
 
 impl Plan {
+    /// True if the data is that of this machine now: not of a captured tree, a recording or a scenario.
+    pub const fn is_live(&self) -> bool {
+        self.demo.is_none() && self.proc_root.is_none() && self.recording.is_none()
+    }
+
     /// Time between two polls.
     pub const fn interval(&self) -> Duration {
         match &self.settings {
@@ -177,7 +182,11 @@ impl Plan {
         let inputs = Inputs { services, settings: &settings };
         let what = match args.command {
             None if args.diagnose => What::Diagnose,
-            None | Some(Command::Replay(_)) => What::Dashboard(ListPlan::new(&SOCKETS, &args.list, inputs)?),
+            Some(Command::Replay(r)) => {
+                let list = List { filter: r.filter, ..List::default() };
+                What::Dashboard(ListPlan::new(&SOCKETS, &list, inputs)?)
+            }
+            None => What::Dashboard(ListPlan::new(&SOCKETS, &args.list, inputs)?),
             Some(Command::Completions { shell }) => What::Completions(shell),
             Some(Command::Explain { topic }) => What::Explain(topic),
             Some(Command::Config(c)) => What::Config(c),

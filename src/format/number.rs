@@ -48,6 +48,12 @@ fn time_of_day(unix: f64) -> String {
     format!("{:02}:{:02}:{:02}.{:03}", ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60, ms % 1000)
 }
 
+/// Date and time in UTC, to the second, of nanoseconds since 1970: `2026-11-26 02:13:05`.
+pub fn date_and_time(unix_ns: u64) -> String {
+    let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_nanos(unix_ns);
+    humantime::format_rfc3339_seconds(time).to_string().replace('T', " ").replace('Z', "")
+}
+
 /// Bytes in at most five characters, by 1024: `0`, `999`, `1.2K`, `12K`, `999K`, `1.0M`.
 pub fn bytes(n: f64) -> String {
     const UNITS: [char; 6] = ['K', 'M', 'G', 'T', 'P', 'E'];

@@ -60,6 +60,10 @@ pub struct App {
     /// Age of the newest snapshot, if the next one is late.
     pub(crate) late: Option<Duration>,
     pub(crate) failed: Option<String>,
+    /// The data is a recording.
+    pub(crate) recorded: bool,
+    /// The last sample of a recording was received.
+    pub(crate) ended: bool,
     /// Confinement of this program, in a few words.
     pub(crate) sandbox: Option<String>,
     pub(crate) view_states: [ViewState; 8],
@@ -137,6 +141,8 @@ impl App {
             effective_interval: Duration::ZERO,
             late: None,
             failed: None,
+            recorded: options.recorded,
+            ended: false,
             sandbox: None,
             view_states,
             active: 0,

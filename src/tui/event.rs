@@ -84,6 +84,8 @@ pub enum Event {
     Late(Duration),
     /// A poll failed; the reason.
     Failed(String),
+    /// The last sample of a recording was shown.
+    EndOfRecording,
     /// A signal from the system.
     Signal(Signal),
     /// The terminal is gone; no more input.

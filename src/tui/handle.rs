@@ -112,6 +112,10 @@ impl App {
                 self.late = Some(age);
                 vec![]
             }
+            Event::EndOfRecording => {
+                self.ended = true;
+                vec![]
+            }
             Event::Failed(why) => {
                 self.failed = Some(strip_os_error(&why).into_owned());
                 vec![]

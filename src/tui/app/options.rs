@@ -41,6 +41,8 @@ pub struct Options {
     pub ground: Option<u32>,
     /// No gauges and sparklines, and the cursor on the selected line.
     pub calm: bool,
+    /// The data is a recording: the time of the sample is shown instead of that it is live.
+    pub recorded: bool,
     /// Show the details beside the table on a wide screen without being asked.
     pub side_details: bool,
     /// Read events in every view, not only in that of events.
@@ -85,6 +87,7 @@ impl Default for Options {
             palette: None,
             ground: Some(0),
             calm: false,
+            recorded: false,
             side_details: false,
             events: false,
             ascii: false,

@@ -1,6 +1,6 @@
 //! The top line: program name, host, tabs, poll state.
 
-use crate::format::thousands as count;
+use crate::format::{date_and_time, thousands as count};
 use crate::model::lang::tr;
 use crate::model::{Endpoint, Snapshot};
 use crate::msg;
@@ -72,11 +72,18 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
         ms => format!("{ms}ms"),
     };
     let late = app.late.map_or_else(String::new, |age| msg!("{} s old", age.as_secs()));
+    let moment = app.snapshot.as_ref().map_or_else(String::new, |s| date_and_time(s.sample.at.unix_ns));
+    let moment = moment.rsplit(' ').next().unwrap_or_default();
+    let ended = msg!("end {}", moment);
     let (mark, word, number, style) = if app.paused {
         let style = theme.warn.patch(on).add_modifier(Modifier::BOLD);
         (app.glyphs.paused, tr("paused"), changes(app), style)
     } else if app.failed.is_some() {
         (app.glyphs.alarm, tr("failing"), pace, theme.bad.patch(on))
+    } else if app.ended {
+        (app.glyphs.paused, &*ended, String::new(), theme.warn.patch(on))
+    } else if app.recorded {
+        (app.glyphs.recorded, moment, pace, theme.good.patch(on))
     } else if app.late.is_some() {
         (app.glyphs.late, &*late, String::new(), theme.warn.patch(on))
     } else {

@@ -2,7 +2,7 @@
 
 use super::header::{failing_connects, shows_failing};
 use crate::diagnose::visibility::hidden;
-use crate::format::thousands;
+use crate::format::{date_and_time, thousands};
 use crate::model::lang::tr;
 use crate::model::sample::EventSource;
 use crate::model::{FaultKind, FaultSubject, Missing};
@@ -53,6 +53,14 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect, header: Rect)
     let mut parts: Vec<(String, _)> = Vec::new();
     if let Some(why) = &app.failed {
         parts.push((format!("{} {}", app.glyphs.alarm, msg!("last poll failed: {}", why)), theme.bad));
+    }
+    if app.recorded {
+        let moment = date_and_time(snap.sample.at.unix_ns);
+        parts.push(if app.ended {
+            (msg!("end of the recording, {} UTC", moment), theme.warn)
+        } else {
+            (msg!("recorded {} UTC", moment), theme.dim)
+        });
     }
     let holes = hidden(snap).into_iter().enumerate();
     let more = |i: usize| if i == 0 { tr(" (? for details)") } else { "" };

@@ -29,6 +29,8 @@ pub struct Glyphs {
     pub live: &'static str,
     /// A poll is late.
     pub late: &'static str,
+    /// A moment of a recording.
+    pub recorded: &'static str,
     /// Paused.
     pub paused: &'static str,
     /// The selected line's edge.
@@ -78,6 +80,7 @@ pub const UNICODE: Glyphs = Glyphs {
     descending: "↓",
     live: "●",
     late: "◐",
+    recorded: "▸",
     paused: "‖",
     edge: "▌",
     new: "+",
@@ -111,6 +114,7 @@ pub const ASCII: Glyphs = Glyphs {
     descending: "v",
     live: "*",
     late: "o",
+    recorded: ">",
     paused: "=",
     edge: ">",
     new: "+",
