@@ -8,6 +8,7 @@ mod completion;
 mod config;
 mod confine;
 mod dashboard;
+mod diff;
 mod environment;
 mod events;
 mod exit_status;
@@ -259,6 +260,7 @@ fn run(plan: &Plan) -> Result<ExitStatus, RunError> {
         What::Kill(k) => kill::run(plan, k),
         What::Who(w) => who::run(plan, w),
         What::Record(r) => record::run(plan, r),
+        What::Diff(d) => diff::run(plan, d),
         What::Version => print(&format!("{}{}", Args::command().render_long_version(), sandbox_line())),
         What::Diagnose => bug_report::run(plan),
         What::Schema => print(&schema::page()),

@@ -4,6 +4,7 @@
 pub mod args;
 pub mod check;
 pub mod config_file;
+pub mod diff;
 pub mod equivalents;
 pub mod error;
 pub mod events;

@@ -1,6 +1,7 @@
 //! Views: the rows of a table by filter, sort order and grouping.
 
 mod arranged;
+pub mod diff;
 pub mod group;
 mod no_match;
 pub mod preset;

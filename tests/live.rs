@@ -146,6 +146,7 @@ const CASES: &[Case] = cases! {
         killed_writer_leaves_whole_samples
         full_file_system_pauses_the_recording
         second_writer_is_refused
+        diff_finds_the_new_listener
     }
     User churn [] {
         owners_under_churn_match_a_walk_of_proc

@@ -2,6 +2,7 @@
 
 use super::environment;
 use super::exit_status::RunError;
+use crate::cli::moment::MomentArg;
 use crate::cli::settings::value::EventsArg;
 use crate::cli::{Plan, UsageError, user_file};
 use crate::collect::scenario::{SCENARIOS, Scenario, ScenarioSource};
@@ -20,25 +21,35 @@ pub(super) fn open_recording(plan: &Plan, from_start: bool) -> Result<Option<Rec
     let default = environment::recording_dir();
     let no_default = || UsageError("replay: HOME is not set: name the recording".to_owned());
     let path = wanted.path.as_deref().or(default.as_deref()).ok_or_else(no_default)?;
+    let recorded = open_path(path, wanted.at)?;
+    Ok(Some(if from_start && wanted.at.is_none() { recorded.from_start() } else { recorded }))
+}
+
+/// Opens a recording at a moment, without one at its last sample.
+pub(super) fn open_path(path: &Path, at: Option<MomentArg>) -> Result<RecordedSource, RunError> {
     if is_from_file() {
         refuse_foreign(path, "--from")?;
     }
     let recording = Recording::open(path)?;
     let end = recording.len();
     let last = recording.moment(end - 1).map_or(0, |m| m.at.unix_ns);
-    let from = match wanted.at {
+    let from = match at {
         Some(at) => recording.at(at.resolve(last))?.number,
-        None if from_start => 0,
         None => end - 1,
     };
-    Ok(Some(RecordedSource::new(recording, from, end)))
+    Ok(RecordedSource::new(recording, from, end))
 }
 
 /// Opens the source of the plan; `engines`: how to query container engines, if they are queried.
 pub(super) fn open(plan: &Plan, engines: Engines) -> Result<Box<dyn Source>, RunError> {
-    if let Some(recorded) = open_recording(plan, true)? {
-        return Ok(Box::new(recorded));
+    match open_recording(plan, true)? {
+        Some(recorded) => Ok(Box::new(recorded)),
+        None => open_live(plan, engines),
     }
+}
+
+/// Opens the source of the plan, whatever recording it names.
+pub(super) fn open_live(plan: &Plan, engines: Engines) -> Result<Box<dyn Source>, RunError> {
     if let Some(scenario) = &plan.demo {
         return Ok(Box::new(ScenarioSource::new(open_scenario(scenario)?)));
     }

@@ -2,9 +2,9 @@
 
 use super::exit_status::RunError;
 use super::malloc_tuning::Trimmer;
-use super::open_source::{open, open_recording};
+use super::open_source::{open_live, open_recording};
 use crate::cli::Plan;
-use crate::collect::{CollectError, Engines, Source};
+use crate::collect::{CollectError, Engines, RecordedSource, Source};
 use crate::derive::Engine;
 use crate::model::{AlertRules, Hosts, Sample, Services, Snapshot, Wants};
 use std::sync::Arc;
@@ -21,17 +21,31 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Opens the backend of the plan.
+    /// Opens the data of the plan.
     pub(super) fn open(plan: &Plan, wants: Wants) -> Result<Self, RunError> {
-        let mut history = Vec::new();
-        let source = match open_recording(plan, false)? {
-            Some(mut recorded) => {
-                history = recorded.history();
-                Box::new(recorded)
-            }
-            None => open(plan, Engines::Now)?,
-        };
-        let mut out = Self {
+        match open_recording(plan, false)? {
+            Some(recorded) => Ok(Self::of_recording(plan, recorded, wants)),
+            None => Self::open_live(plan, wants),
+        }
+    }
+
+    /// Opens the backend of the plan, whatever recording it names.
+    pub(super) fn open_live(plan: &Plan, wants: Wants) -> Result<Self, RunError> {
+        Ok(Self::new(plan, open_live(plan, Engines::Now)?, wants))
+    }
+
+    /// Reads a recording from its moment on. The samples before it are derived first.
+    pub(super) fn of_recording(plan: &Plan, mut recorded: RecordedSource, wants: Wants) -> Self {
+        let history = recorded.history();
+        let mut out = Self { is_recorded: true, ..Self::new(plan, Box::new(recorded), wants) };
+        for sample in history {
+            out.step(sample);
+        }
+        out
+    }
+
+    fn new(plan: &Plan, source: Box<dyn Source>, wants: Wants) -> Self {
+        Self {
             source,
             engine: Engine::new()
                 .with_alert_rules(plan.settings.alerts.rules())
@@ -39,13 +53,9 @@ impl Reader {
             wants,
             services: Arc::clone(&plan.services),
             hosts: Arc::default(),
-            is_recorded: plan.recording.is_some(),
+            is_recorded: false,
             trimmer: Trimmer::default(),
-        };
-        for sample in history {
-            out.step(sample);
         }
-        Ok(out)
     }
 
     /// True if the data is a recording: the samples before the first poll were derived already, and time does not pass between

@@ -92,6 +92,9 @@ pub enum Command {
     Record(Record),
     /// Start the dashboard on a recording, from a moment on
     Replay(Replay),
+    /// Compare two moments: listeners, connections, processes, limits; exit status 1 if they differ
+    #[command(after_help = DIFF_EXAMPLES)]
+    Diff(Diff),
     /// Show which process, unit and container holds a port; exit status 1 if it is free
     Who(Who),
     /// Signal the processes that own matching sockets, or close the sockets, after a confirmation
@@ -148,6 +151,16 @@ Examples:
 Times are UTC. A recording holds command lines: only its owner can read the files.
 Exit status: 0 success, 2 usage error or failure.";
 
+const DIFF_EXAMPLES: &str = "\
+Examples:
+  sockscope diff --from incident 02:10 02:20            ten minutes of a recording
+  sockscope diff --from incident 5m last                its last five minutes
+  sockscope diff release.sscope now --only listeners    a new listener since the release?
+  sockscope diff web-1/@02:10 web-2/@02:10 -f json      two hosts at one time
+
+A side is now, a time of the recording of --from, or a recording, alone (its last sample) or with @TIME.
+Exit status: 0 no difference, 1 some, 2 usage error or failure.";
+
 const KILL_EXAMPLES: &str = "\
 Examples:
   sockscope kill lport:8080 state:listen               SIGTERM to the process that listens on port 8080
@@ -198,6 +211,23 @@ pub struct Record {
     /// Remove the oldest files, then pause, below this free share of the file system [default: 5%]
     #[arg(long, value_name = "PERCENT", allow_negative_numbers = true)]
     pub min_free: Option<String>,
+}
+
+/// Flags of `diff`.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub struct Diff {
+    /// Before: now, TIME of the recording of --from, RECORDING or RECORDING@TIME
+    #[arg(value_name = "BEFORE", allow_negative_numbers = true)]
+    pub before: String,
+    /// After, as BEFORE
+    #[arg(value_name = "AFTER", allow_negative_numbers = true)]
+    pub after: String,
+    /// Compare only these: listeners, connections, processes, limits
+    #[arg(long, value_name = "SUBJECTS")]
+    pub only: Option<String>,
+    /// Output format.
+    #[command(flatten)]
+    pub output: Output,
 }
 
 /// Flags of `replay`.

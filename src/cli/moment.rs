@@ -19,16 +19,26 @@ const SECOND: u64 = 1_000_000_000;
 const DAY: u64 = 24 * 3600 * SECOND;
 
 impl MomentArg {
-    /// Parses `2026-11-26T02:13:05Z`, `2026-11-26 02:13`, `02:13`, `:02:13:05`, `-5m`, or seconds since 1970 with `@`.
+    /// Parses `2026-11-26T02:13:05Z`, `2026-11-26 02:13`, `02:13`, `:02:13:05`, `-5m`, `5m`, `last`, or seconds since 1970 with `@`.
     pub fn parse(flag: &str, text: &str) -> Result<Self, UsageError> {
         let invalid = || {
             UsageError(format!(
-                "{flag}: invalid time {text:?}: expected 02:13, 02:13:05, 2026-11-26T02:13:05 (UTC), -5m, or @1764123185"
+                "{flag}: invalid time {text:?}: expected 02:13, 02:13:05, 2026-11-26T02:13:05 (UTC), 5m before the last sample, last, or @1764123185"
             ))
         };
         let word = text.trim();
         if let Some(ago) = word.strip_prefix('-') {
             return Ok(Self::Before(flag_duration(flag, ago)?));
+        }
+        if word == "last" {
+            return Ok(Self::Before(Duration::ZERO));
+        }
+        // A number without a unit could be an hour.
+        let ago = word.strip_suffix(" ago").unwrap_or(word);
+        if ago.ends_with(|c: char| c.is_ascii_alphabetic())
+            && let Ok(ago) = flag_duration(flag, ago)
+        {
+            return Ok(Self::Before(ago));
         }
         if let Some(seconds) = word.strip_prefix('@') {
             let seconds: f64 = seconds.parse().map_err(|_| invalid())?;
@@ -92,6 +102,9 @@ mod tests {
             (":08:59:30", 1_777_885_200 - 30),
             ("09:01", 1_777_885_200 + 60 - 86_400),
             ("-5m", 1_777_885_200 - 300),
+            ("5m", 1_777_885_200 - 300),
+            ("5m ago", 1_777_885_200 - 300),
+            ("last", 1_777_885_200),
             ("@1777885100", 1_777_885_100),
             ("2026-05-04T08:00:00Z", 1_777_885_200 - 3600),
             ("2026-05-04T08:00:00", 1_777_885_200 - 3600),

@@ -2,6 +2,7 @@
 
 use super::args::{Args, Command, ConfigArgs, FormatArg, List, ScreenForm};
 use super::check::CheckPlan;
+use super::diff::DiffPlan;
 use super::error::UsageError;
 use super::events::EventsPlan;
 use super::kill::KillPlan;
@@ -76,6 +77,8 @@ pub enum What {
     Who(Box<WhoPlan>),
     /// Record samples.
     Record(Box<RecordPlan>),
+    /// Compare two moments.
+    Diff(Box<DiffPlan>),
     /// Print a page for a bug report.
     Diagnose,
     /// Print the JSON Schema.
@@ -204,6 +207,7 @@ impl Plan {
             Some(Command::Man) => What::Man,
             Some(Command::Schema) => What::Schema,
             Some(Command::Version) => What::Version,
+            Some(Command::Diff(d)) => What::Diff(Box::new(DiffPlan::new(&d, recording.is_some())?)),
             Some(Command::Record(r)) => What::Record(Box::new(RecordPlan::new(&r)?)),
             Some(Command::Who(who)) => What::Who(Box::new(WhoPlan::new(&who, inputs)?)),
             Some(Command::Kill(kill)) => What::Kill(Box::new(KillPlan::new(kill, inputs)?)),

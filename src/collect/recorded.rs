@@ -22,6 +22,12 @@ impl RecordedSource {
         Self { recording, next: from, end }
     }
 
+    /// The same recording from its first sample on.
+    #[must_use]
+    pub fn from_start(self) -> Self {
+        Self { next: 0, ..self }
+    }
+
     /// The recording.
     pub const fn recording(&self) -> &Recording {
         &self.recording

@@ -205,3 +205,36 @@ pub(crate) fn full_file_system_pauses_the_recording() -> Result<(), String> {
     }
     Ok(())
 }
+
+/// A listener opened after the recording is a difference, and its end is none any more.
+pub(crate) fn diff_finds_the_new_listener() -> Result<(), String> {
+    let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let diff = |more: &[&str]| {
+        let mut command = Command::new(US);
+        command.arg("diff").arg(dir.path()).args(["now", "--only", "listeners", "-f", "ndjson"]).args(more);
+        let out = command.output().map_err(|e| e.to_string())?;
+        Ok::<_, String>((out.status.code(), String::from_utf8_lossy(&out.stdout).into_owned()))
+    };
+    let recorded = Command::new(US)
+        .args(["record", "--every", "100ms", "--for", "300ms", "-o"])
+        .arg(dir.path())
+        .output()
+        .map_err(|e| e.to_string())?;
+    if !recorded.status.success() {
+        return Err(String::from_utf8_lossy(&recorded.stderr).into_owned());
+    }
+    let same = diff(&[])?;
+    let listener = listen("127.0.0.1:7979", 9, false);
+    let (code, rows) = diff(&[])?;
+    drop(listener);
+    let again = diff(&[])?;
+    let row: serde_json::Value = serde_json::from_str(rows.trim()).map_err(|e| format!("{e}: {rows}"))?;
+    let is_new = row["change"] == "new"
+        && row["name"] == "tcp 127.0.0.1:7979"
+        && row["after"] == "loopback, backlog 9"
+        && row["before"].is_null();
+    if same != (Some(0), String::new()) || again != same || code != Some(1) || !is_new {
+        return Err(format!("{same:?}; {code:?} {rows}; {again:?}"));
+    }
+    Ok(())
+}
