@@ -20,6 +20,7 @@ mod malloc_tuning;
 mod man;
 mod open_source;
 mod panic_report;
+mod past;
 mod poll_age;
 mod poller;
 mod print;

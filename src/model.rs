@@ -20,6 +20,7 @@ pub mod hosts;
 pub mod lang;
 pub mod limit;
 pub mod map;
+pub mod mark;
 pub mod names;
 pub mod nat;
 pub mod netns;
@@ -49,6 +50,7 @@ pub use limit::{
     Alert, AlertRules, Counters, FullIn, Level, Limit, LimitKind, LimitSubject, ListenQueue, NetCounters,
     SystemLimits, Unjudged, UnjudgedPart,
 };
+pub use mark::Mark;
 pub use nat::{FilterVerdict, Filtered, Forward, ForwardKind, Forwards, Hooks};
 pub use netns::Netns;
 pub use process::{FdKind, FdKinds, FdTarget, FdUsage, Halted, Owner, ProcInfo, ProcUsage, Process};

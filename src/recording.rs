@@ -5,10 +5,12 @@
 
 mod index;
 mod retention;
+mod ring;
 mod writer;
 
 pub use index::{Moment, Recording};
 pub use retention::{Retention, file_name, is_recording_name};
+pub use ring::{Moments, Ring};
 pub use writer::{Outcome, Writer};
 
 use std::io;

@@ -47,7 +47,7 @@ mod view_state;
 
 pub use app::{App, Options};
 pub use draw::draw;
-pub use event::{Action, Effect, Event, Latest, Signal};
+pub use event::{Action, Effect, Event, Latest, PastPosition, SeekTo, Signal};
 pub use theme::Color;
 pub use update::update;
 

@@ -168,9 +168,14 @@ fn cell_value_becomes_a_filter_term() {
     let mut s = s.press("j<enter>");
     assert!(s.bar().starts_with("/ local:"), "{}", s.bar());
     // With a selected cell: added to the filter directly.
-    let mut s = Screen::new().press("/tcp or udp<enter>j..f");
+    let mut s = Screen::new().press("/tcp or udp<enter>j<shift-right><shift-right>f");
     assert!(s.bar().starts_with("/ (tcp or udp) local:"), "{}", s.bar());
-    assert!(Screen::new().press("j...,F").bar().starts_with("/ not local:"));
+    assert!(
+        Screen::new()
+            .press("j<shift-right><shift-right><shift-right><shift-left>F")
+            .bar()
+            .starts_with("/ not local:")
+    );
     assert!(Screen::new().press("jF").show().contains("select a cell first"));
 }
 
@@ -179,7 +184,7 @@ fn explain_opens_the_topic_of_the_selection() {
     let mut s = Screen::new().press("e");
     assert!(s.show().contains("explain") && s.show().contains("LISTEN"), "{}", s.show());
     assert!(!s.press("<esc>").show().contains("How a socket gets here"));
-    let mut s = Screen::new().press("j.....e");
+    let mut s = Screen::new().press("j<shift-right><shift-right><shift-right><shift-right><shift-right>e");
     assert!(s.show().contains("Receive queue") || s.show().contains("receive queue"), "{}", s.show());
     let options = Options { lang: Lang::Ko, ..Options::default() };
     let text: String = Screen::with(options).press("e").show().split_whitespace().collect();

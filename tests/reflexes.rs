@@ -308,8 +308,14 @@ fn commands_of_the_readme_run() {
             std::os::unix::fs::symlink("/proc", dir.path().join("captured")).unwrap();
             let program = std::path::Path::new(env!("CARGO_BIN_EXE_sockscope")).parent().unwrap();
             let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap_or_default());
-            // Waits of the examples are shortened; what never ends is ended.
-            let script = format!("timeout 3 {}", line.replace("30s", "1s"));
+            // Waits of the examples are shortened; what never ends is ended. The recording they read is a short one.
+            let mut script = format!("timeout 3 {}", line.replace("30s", "1s"));
+            let reads_recording = line.contains("incident") && !line.starts_with("sockscope record");
+            if reads_recording {
+                let moments =
+                    ["02:10", "02:13", "02:20"].iter().fold(script, |s, time| s.replace(time, "last"));
+                script = format!("sockscope record -o incident --every 100ms --for 300ms && {moments}");
+            }
             let out = Command::new("sh")
                 .args(["-c", &script])
                 .current_dir(dir.path())
@@ -324,11 +330,14 @@ fn commands_of_the_readme_run() {
                 judged
                     || matches!(code, Some(0 | 1))
                     || (code == Some(124)
-                        && (line.contains("--watch") || line.starts_with("sockscope events"))),
+                        && (line.contains("--watch")
+                            || line.starts_with("sockscope events")
+                            || line.starts_with("sockscope record"))),
                 "{line}: {code:?} {stderr}"
             );
+            let expected = if line.contains("incident") { 2 } else { 1 };
             let files = std::fs::read_dir(dir.path()).unwrap().count();
-            assert_eq!(files, 1, "{line}: wrote a file, quotes are missing");
+            assert_eq!(files, expected, "{line}: wrote a file, quotes are missing");
         }
     });
 }

@@ -9,6 +9,8 @@ mod events;
 #[allow(dead_code)]
 #[path = "isolation/namespaces.rs"]
 mod namespaces;
+#[path = "pty/past.rs"]
+mod past;
 #[allow(dead_code)]
 #[path = "pty/screen.rs"]
 mod screen;

@@ -62,8 +62,10 @@ fn evaluate(plan: &Plan, check: &CheckPlan) -> Result<(u8, String), RunError> {
         let every = plan.interval().min(during / MIN_POLLS).max(Duration::from_millis(100));
         let deadline = Instant::now() + during;
         while Instant::now() < deadline {
-            std::thread::sleep(every.min(deadline.saturating_duration_since(Instant::now())));
-            let snap = reader.poll()?;
+            if !reader.is_recorded() {
+                std::thread::sleep(every.min(deadline.saturating_duration_since(Instant::now())));
+            }
+            let Some(snap) = reader.poll_next()? else { break };
             window.add(&snap, &matching(&snap));
         }
     }

@@ -3,6 +3,8 @@
 use super::confine::{Outside, Stage};
 use super::environment::TerminalEnv;
 use super::exit_status::{ExitStatus, RunError};
+use super::open_source::open_recording;
+use super::past::{Context, Past};
 use super::poll_age::{PollAge, watch_age};
 use super::poller::{PollEvent, Poller};
 use super::reverse_dns::Resolver;
@@ -18,6 +20,7 @@ use crate::format::Column;
 use crate::model::lang::{noop, set_lang, tr};
 use crate::model::{Addr, Hosts, Missing, Netns, Wants};
 use crate::msg;
+use crate::recording::Ring;
 use crate::tui::Color;
 use crate::tui::act::Act;
 use crate::tui::arrange::ArrangeJob;
@@ -36,6 +39,11 @@ use std::time::{Duration, Instant};
 
 /// Number of rows above which filtering and sorting run on a background thread; fewer take a few milliseconds.
 const BACKGROUND_ABOVE: usize = 10_000;
+
+/// Time that the dashboard can go back.
+const PAST: Duration = Duration::from_secs(600);
+/// Most bytes of memory for it: two to fifteen minutes of a hundred thousand sockets, by how many of them change.
+const PAST_BYTES: usize = 64 << 20;
 
 /// Runs until the user quits, the terminal closes or a signal arrives.
 pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> {
@@ -72,8 +80,12 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
         source,
         Wants::default(),
         (interval, plan.settings.max_cpu.0),
-        Arc::clone(&plan.services),
-        Arc::clone(&hosts),
+        Context {
+            services: Arc::clone(&plan.services),
+            hosts: Arc::clone(&hosts),
+            rules: plan.settings.alerts.rules(),
+        },
+        past(plan)?,
         Engine::new()
             .with_first_owners_pending()
             .with_alert_rules(plan.settings.alerts.rules())
@@ -93,6 +105,10 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
                 }
                 PollEvent::Failed(error) => Event::Failed(error),
                 PollEvent::EndOfRecording => Event::EndOfRecording,
+                PollEvent::Past(snap, position) => Event::Past(snap, position),
+                PollEvent::NoMoment => {
+                    Event::Status(tr("nothing like it in the past that is kept").to_owned())
+                }
                 PollEvent::Panicked(error) => {
                     let _ = failed.send(error);
                     Event::InputClosed
@@ -126,6 +142,8 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
                     poller.set_interval(i);
                 }
                 Effect::Refresh => poller.refresh(),
+                Effect::Seek(from, to) => poller.seek(from, to),
+                Effect::Resume(ns) => poller.resume(ns),
                 Effect::Mouse(taken) => {
                     let _ = terminal::mouse(taken);
                 }
@@ -277,6 +295,14 @@ fn table_columns(plan: &Plan, list: &ListPlan) -> Vec<(String, Vec<&'static Colu
         out[index].1.extend(more);
     }
     out
+}
+
+/// The past that can be shown: of a live source the last minutes.
+fn past(plan: &Plan) -> Result<Past, RunError> {
+    Ok(match open_recording(plan, true)? {
+        Some(recorded) => Past::Recording(Box::new(recorded.into_recording())),
+        None => Past::Ring(Ring::new(PAST, PAST_BYTES)),
+    })
 }
 
 /// Starts the thread that filters, sorts and groups large tables. If it panics the dashboard ends with the reason.

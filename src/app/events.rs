@@ -77,7 +77,8 @@ pub(super) fn run(plan: &Plan, events: &EventsPlan) -> Result<ExitStatus, RunErr
         if unread || printer.is_done() {
             break;
         }
-        snap = reader.poll()?;
+        let Some(next) = reader.poll_next()? else { break };
+        snap = next;
         printer.take(&snap)?;
         std::thread::sleep(IN_FLIGHT);
     }
@@ -211,7 +212,7 @@ impl<'a> Printer<'a> {
         listing::resolve_all_hosts(list, snap);
         let mut arranged = self.view.arrange(snap);
         let counted = |r: &u32| snap.events.rows.get(*r as usize).filter(|e| e.counted).map(|e| e.count);
-        self.counted += arranged.rows.iter().filter_map(counted).sum::<u64>();
+        self.counted = arranged.rows.iter().filter_map(counted).fold(self.counted, u64::saturating_add);
         if let Some(by) = list.group {
             self.printed += arranged.rows.len() as u64;
             let summary = Summary::new(snap, list.table, &arranged, by, &list.columns, &[]);

@@ -64,7 +64,7 @@ fn wait_for(plan: &Plan, list: &ListPlan, wait: &Wait, reader: &mut Reader) -> R
     let start = Instant::now();
     let every = plan.settings.interval.set().unwrap_or(WAIT_INTERVAL);
     loop {
-        let snap = reader.poll()?;
+        let Some(snap) = reader.poll_next()? else { return Ok(ExitStatus::NoMatch) };
         resolve_all_hosts(list, &snap);
         let mut rows = view(list).arrange(&snap);
         let matcher = wait.filter.over(&snap);
@@ -88,7 +88,9 @@ fn wait_for(plan: &Plan, list: &ListPlan, wait: &Wait, reader: &mut Reader) -> R
             print_lines(reason.map_or_else(Vec::new, |n| n.lines(list.table)));
             return Ok(ExitStatus::NoMatch);
         }
-        std::thread::sleep(every.min(left));
+        if !reader.is_recorded() {
+            std::thread::sleep(every.min(left));
+        }
     }
 }
 
@@ -118,7 +120,7 @@ pub(super) fn print_no_match(
     let all = view_wants(list.table, &[], &list.filter, &[], ProtoSet::TCP_UDP, false);
     let narrowed = (&snap.sample.wants.states, snap.sample.wants.protos) != (&all.states, all.protos)
         || snap.sample.wants.prefilter.is_some();
-    let no_match = if narrowed {
+    let no_match = if narrowed && !reader.is_recorded() {
         reader.set_wants(all);
         view(list).arrange(&*reader.poll()?).no_match
     } else {

@@ -10,7 +10,7 @@ use crate::collect::{Choice, Engines, EventMethod, RecordedSource, Source};
 use crate::format::did_you_mean;
 use crate::model::Backend;
 use crate::privilege::is_from_file;
-use crate::recording::Recording;
+use crate::recording::{Moments, Recording};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 

@@ -2,9 +2,11 @@
 
 use super::malloc_tuning::Trimmer;
 use super::panic_report;
+use super::past::{self, Context, Past};
 use crate::collect::{CollectError, Source};
 use crate::derive::Engine;
-use crate::model::{AttrSet, Hosts, Reads, Services, Shown, Snapshot, Verify, Wants};
+use crate::model::{AttrSet, Reads, Shown, Snapshot, Verify, Wants};
+use crate::tui::{PastPosition, SeekTo};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -22,6 +24,10 @@ pub(super) enum PollEvent {
     EffectiveInterval(Duration),
     /// A poll failed; the next one follows after the interval.
     Failed(String),
+    /// A moment of the past that was asked for.
+    Past(Arc<Snapshot>, PastPosition),
+    /// No moment is meant by the request.
+    NoMoment,
     /// The last sample of a recording was sent before; no other follows.
     EndOfRecording,
     /// The thread panicked.
@@ -41,6 +47,10 @@ struct Control {
     interval: Duration,
     /// Poll without waiting for the interval.
     now: bool,
+    /// Steps in the past that were not taken yet, with the time from which the first is seen.
+    seeks: Vec<(Option<u64>, SeekTo)>,
+    /// Moment of a recording after which to continue.
+    resume: Option<u64>,
     stop: bool,
 }
 
@@ -71,19 +81,27 @@ impl Poller {
         mut source: Box<dyn Source>,
         wants: Wants,
         (interval, max_cpu): (Duration, f64),
-        services: Arc<Services>,
-        hosts: Arc<Hosts>,
+        context: Context,
+        past: Past,
         engine: Engine,
         mut send: impl FnMut(PollEvent) -> bool + Send + 'static,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
-            control: Mutex::new(Control { wants, shown: Arc::default(), interval, now: true, stop: false }),
+            control: Mutex::new(Control {
+                wants,
+                shown: Arc::default(),
+                interval,
+                now: true,
+                seeks: Vec::new(),
+                resume: None,
+                stop: false,
+            }),
             changed: Condvar::new(),
         });
         let inner = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("poller".into()).spawn(move || {
             let result = catch_unwind(AssertUnwindSafe(|| {
-                poll(&inner, source.as_mut(), max_cpu, &services, &hosts, engine, &mut send);
+                poll(&inner, source.as_mut(), max_cpu, (&context, past), engine, &mut send);
             }));
             if let Err(panic) = result {
                 send(PollEvent::Panicked(format!(
@@ -113,6 +131,16 @@ impl Poller {
     /// Changes the interval.
     pub(super) fn set_interval(&self, interval: Duration) {
         self.change(|c| c.interval = interval);
+    }
+
+    /// Shows a moment of the past, seen from a time, nanoseconds since 1970; `None`: from the moment that was sought last.
+    pub(super) fn seek(&self, from: Option<u64>, to: SeekTo) {
+        self.change(|c| c.seeks.push((from, to)));
+    }
+
+    /// Continues a recording after a moment, nanoseconds since 1970.
+    pub(super) fn resume(&self, unix_ns: u64) {
+        self.change(|c| c.resume = Some(unix_ns));
     }
 
     /// Polls at once.
@@ -150,8 +178,7 @@ fn poll(
     shared: &Shared,
     source: &mut dyn Source,
     max_cpu: f64,
-    services: &Arc<Services>,
-    hosts: &Arc<Hosts>,
+    (context, mut past): (&Context, Past),
     mut engine: Engine,
     send: &mut dyn FnMut(PollEvent) -> bool,
 ) {
@@ -159,12 +186,46 @@ fn poll(
     let (mut first, mut yielding) = (true, false);
     let mut pace = Pace::new(max_cpu);
     let mut trimmer = Trimmer::default();
+    // Time of the moment that was sought last.
+    let mut sought = 0;
+    // Snapshot that was added to the past last.
+    let mut kept: Option<Arc<Snapshot>> = None;
+    // A recording is not played on while a moment of it is shown, and after its end.
+    let mut held = false;
     loop {
         let mut wants = {
             let mut c = lock(&shared.control);
             loop {
                 if c.stop {
                     return;
+                }
+                if let Some(ns) = c.resume.take() {
+                    source.resume(ns);
+                    held = false;
+                    c.now = true;
+                }
+                if !c.seeks.is_empty() {
+                    let steps = std::mem::take(&mut c.seeks);
+                    drop(c);
+                    held |= matches!(past, Past::Recording(_));
+                    let event = match past::seek(past.moments(), context, (&steps, &mut sought), engine.seq())
+                    {
+                        Ok(Some((snap, position))) => {
+                            engine.number_after(snap.seq);
+                            PollEvent::Past(snap, position)
+                        }
+                        Ok(None) => PollEvent::NoMoment,
+                        Err(e) => PollEvent::Failed(e.to_string()),
+                    };
+                    if !send(event) {
+                        return;
+                    }
+                    c = lock(&shared.control);
+                    continue;
+                }
+                if held {
+                    c = shared.changed.wait(c).unwrap_or_else(PoisonError::into_inner);
+                    continue;
                 }
                 let due = started.map(|s| s + pace.effective(c.interval));
                 let now = Instant::now();
@@ -195,17 +256,23 @@ fn poll(
         let mut rows = None;
         let event = match source.sample(&wants) {
             Ok(mut sample) => {
-                sample.services = Arc::clone(services);
-                sample.hosts = Arc::clone(hosts);
+                sample.services = Arc::clone(&context.services);
+                sample.hosts = Arc::clone(&context.hosts);
                 let snap = engine.step(sample);
                 rows = Some(snap.facts.len());
+                // The first sample has a part of the sockets only.
+                if let (Past::Ring(ring), None) = (&mut past, snap.sample.wants.max_sockets) {
+                    let before = kept.replace(Arc::clone(&snap));
+                    // What cannot be kept is not in the past; the next one is written whole.
+                    let _ = ring.push(&snap, before.as_deref());
+                }
                 PollEvent::Fresh(snap)
             }
             Err(CollectError::EndOfRecording) => PollEvent::EndOfRecording,
             Err(e) => PollEvent::Failed(e.to_string()),
         };
-        let is_over = matches!(event, PollEvent::EndOfRecording);
-        if !send(event) || is_over {
+        held |= matches!(event, PollEvent::EndOfRecording);
+        if !send(event) {
             return;
         }
         // The next poll is not yet due, and what shows this one does not wait.
@@ -300,8 +367,12 @@ mod tests {
             Box::new(Requests(requests)),
             Wants::default(),
             (Duration::from_secs(3600), 1.0),
-            Arc::default(),
-            Arc::default(),
+            Context {
+                services: Arc::default(),
+                hosts: Arc::default(),
+                rules: crate::model::AlertRules::default(),
+            },
+            Past::Ring(crate::recording::Ring::new(Duration::ZERO, 0)),
             Engine::new(),
             |_| true,
         )

@@ -267,15 +267,15 @@ impl EventReader {
         inbox.drain();
         let mut counts = Vec::new();
         // Of namespaces that are gone.
-        let mut unknown = 0;
+        let mut unknown = 0_u64;
         if let Some(program) = &mut inbox.program {
             let numbers = &inbox.numbers;
             let read = program.counts(|key, count| match numbers.get(&key.netns) {
                 Some(number) => push_counts(&key, &count, *number, &mut counts),
-                None => unknown += count.events,
+                None => unknown = unknown.saturating_add(count.events),
             });
             match read {
-                Ok(lost) => inbox.lost += lost + unknown,
+                Ok(lost) => inbox.lost = inbox.lost.saturating_add(lost).saturating_add(unknown),
                 Err(why) => sample.faults.add(FaultKind::Failed, FaultSubject::Events, why),
             }
         }

@@ -28,6 +28,11 @@ impl RecordedSource {
         Self { next: 0, ..self }
     }
 
+    /// The recording alone.
+    pub fn into_recording(self) -> Recording {
+        self.recording
+    }
+
     /// The recording.
     pub const fn recording(&self) -> &Recording {
         &self.recording
@@ -56,6 +61,12 @@ impl RecordedSource {
 }
 
 impl Source for RecordedSource {
+    fn resume(&mut self, unix_ns: u64) {
+        if let Ok(moment) = self.recording.at(unix_ns) {
+            self.next = moment.number + 1;
+        }
+    }
+
     fn sample(&mut self, _: &Wants) -> Result<Sample, CollectError> {
         let mut damaged = 0;
         let mut first = String::new();

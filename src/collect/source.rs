@@ -9,6 +9,9 @@ use std::sync::Arc;
 pub trait Source: Send {
     /// Reads one sample of what is wanted.
     fn sample(&mut self, wants: &Wants) -> Result<Sample, CollectError>;
+
+    /// Continues after a moment, nanoseconds since 1970: of use for recordings only.
+    fn resume(&mut self, _unix_ns: u64) {}
 }
 
 /// Error that leaves nothing to show.

@@ -79,6 +79,16 @@ impl Engine {
         self
     }
 
+    /// Number of the last snapshot.
+    pub const fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// Sets the number after which the next snapshots are numbered: those of several engines on one screen have to differ.
+    pub const fn number_after(&mut self, seq: u64) {
+        self.seq = seq;
+    }
+
     /// Derives the snapshot of the next sample.
     ///
     /// A sample older than the previous one is from another boot, or from a recording that started over: neither cookies nor

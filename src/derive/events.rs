@@ -79,7 +79,8 @@ impl EventHistory {
     /// The log with the events of this poll.
     pub(super) fn collect(&mut self, context: &Context<'_>) -> EventLog {
         let events = &context.sample.events;
-        self.lost += events.lost;
+        // Numbers of a recording can be any.
+        self.lost = self.lost.saturating_add(events.lost);
         let new = events.list.len() + events.counts.len();
         let before = self.rows.len().saturating_sub(self.kept.saturating_sub(new));
         self.rows.drain(..before);
@@ -93,7 +94,7 @@ impl EventHistory {
             }
             for count in &events.counts {
                 let row = join.counted(self.next_number(), count);
-                self.seen += count.events;
+                self.seen = self.seen.saturating_add(count.events);
                 self.rows.push(Arc::new(row));
             }
         }

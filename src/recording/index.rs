@@ -2,8 +2,9 @@
 
 use super::RecordingError;
 use super::retention::files;
+use super::ring::Moments;
 use crate::frame::{Decoder, FrameError, FrameHead, FrameKind, HEADER_LEN, head_of};
-use crate::model::{Sample, Stamp};
+use crate::model::{Mark, Sample, Stamp, StateCounts};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -97,16 +98,6 @@ impl Recording {
         Ok(())
     }
 
-    /// Number of samples.
-    pub const fn len(&self) -> usize {
-        self.places.len()
-    }
-
-    /// True if there is none, which [`Self::open`] refuses.
-    pub const fn is_empty(&self) -> bool {
-        self.places.is_empty()
-    }
-
     /// Bytes at the ends of files that belong to no whole frame.
     pub const fn skipped_bytes(&self) -> u64 {
         self.skipped
@@ -165,6 +156,30 @@ impl Recording {
         let frame = self.decoder.frame(&place.head, &body);
         frame.map_err(|source| RecordingError::Frame { path: path.clone(), source })?;
         Ok(())
+    }
+}
+
+impl Moments for Recording {
+    fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    fn mark(&self, number: usize) -> Option<Mark> {
+        // What is in a sample is known when it was read.
+        let states = StateCounts::default();
+        self.moment(number).map(|m| Mark { at: m.at, alerts: 0, states })
+    }
+
+    fn samples(&mut self, numbers: &[usize]) -> Result<Vec<Sample>, RecordingError> {
+        let mut out = Vec::with_capacity(numbers.len());
+        for n in numbers {
+            match self.sample(*n) {
+                Ok(sample) => out.push(sample.clone()),
+                Err(e @ RecordingError::Io { .. }) => return Err(e),
+                Err(_) => {}
+            }
+        }
+        Ok(out)
     }
 }
 

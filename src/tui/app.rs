@@ -9,7 +9,7 @@ pub(crate) use overlay::{NamePrompt, Overlay};
 
 use super::command::Focus;
 use super::completion_menu::History;
-use super::event::{ProbeRequest, ProbeResult};
+use super::event::{PastPosition, ProbeRequest, ProbeResult};
 use super::nav_history::NavHistory;
 use super::socket_history::SocketHistory;
 use super::theme::{ASCII, Color, Glyphs, Palette, Theme, UNICODE, contrast};
@@ -60,6 +60,10 @@ pub struct App {
     /// Age of the newest snapshot, if the next one is late.
     pub(crate) late: Option<Duration>,
     pub(crate) failed: Option<String>,
+    /// Moment of the past that is shown; `None`: live.
+    pub(crate) past: Option<PastPosition>,
+    /// A moment of the past was asked for.
+    pub(crate) seeking: bool,
     /// The data is a recording.
     pub(crate) recorded: bool,
     /// The last sample of a recording was received.
@@ -110,6 +114,11 @@ pub struct App {
 }
 
 impl App {
+    /// True if nothing can be acted on: it was forbidden, or what is shown is not there any more.
+    pub(crate) const fn is_read_only(&self) -> bool {
+        self.options.read_only || self.past.is_some()
+    }
+
     /// Returns whether text is typed: a filter, a search, a name.
     pub fn is_typing(&self) -> bool {
         self.focus().is_text()
@@ -141,6 +150,8 @@ impl App {
             effective_interval: Duration::ZERO,
             late: None,
             failed: None,
+            past: None,
+            seeking: false,
             recorded: options.recorded,
             ended: false,
             sandbox: None,

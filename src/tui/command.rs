@@ -2,7 +2,7 @@
 //!
 //! Key bar, help, palette, [`super::keymap`], man page and reference are generated from it.
 
-use super::event::{Action, Edit, FoldTo, Motion};
+use super::event::{Action, Edit, FoldTo, Motion, SeekTo};
 use super::key;
 use bitflags::bitflags;
 
@@ -252,12 +252,12 @@ commands! {
         "page-up" ["pgup", "ctrl-b"] SCROLL, "" 0, Action::Go(Motion::Pages(-1)), "One page up";
         "half-down" ["ctrl-d"] SCROLL, "" 0, Action::Go(Motion::Halves(1)), "Half a page down";
         "half-up" ["ctrl-u"] SCROLL, "" 0, Action::Go(Motion::Halves(-1)), "Half a page up";
-        "top" ["home", "<"] SCROLL, "" 0, Action::Go(Motion::Top), "First line";
-        "bottom" ["end", "G", ">"] SCROLL, "" 0, Action::Go(Motion::Bottom), "Last line";
+        "top" ["home"] SCROLL, "" 0, Action::Go(Motion::Top), "First line";
+        "bottom" ["end", "G"] SCROLL, "" 0, Action::Go(Motion::Bottom), "Last line";
         "next-group" ["}"] TABLE, "" 0, Action::Go(Motion::Group(1)), "Next group";
         "previous-group" ["{"] TABLE, "" 0, Action::Go(Motion::Group(-1)), "Previous group";
-        "cell-right" [".", "shift-right"] TABLE, "" 0, Action::MoveCell(1), "Select the next cell of the row";
-        "cell-left" [",", "shift-left"] TABLE, "" 0, Action::MoveCell(-1), "Select the previous cell of the row";
+        "cell-right" ["shift-right", "alt-l"] TABLE, "" 0, Action::MoveCell(1), "Select the next cell of the row";
+        "cell-left" ["shift-left", "alt-h"] TABLE, "" 0, Action::MoveCell(-1), "Select the previous cell of the row";
         "open" ["right", "l"] TABLE, "" 0, Action::Fold(FoldTo::Open), "Expand the group";
         "close" ["left", "h"] TABLE, "" 0, Action::Fold(FoldTo::Closed), "Collapse the group, or go to the parent group";
         "fold-all" ["z"] TABLE, "" 0, Action::Fold(FoldTo::All), "Collapse or expand all groups";
@@ -268,6 +268,13 @@ commands! {
     }
     Control {
         "pause" ["space"] TABLE, "pause" 6, Action::Pause, "Pause the display; polling continues and the header counts changes";
+        "past-sample" [","] TABLE, "" 0, Action::Seek(SeekTo::Samples(-1)), "Show the sample before: the last 10 minutes are kept";
+        "past-sample-next" ["."] TABLE, "" 0, Action::Seek(SeekTo::Samples(1)), "Show the next sample; after the last one live again";
+        "past-minute" ["<"] TABLE, "" 0, Action::Seek(SeekTo::Seconds(-60)), "Show the moment a minute before";
+        "past-minute-next" [">"] TABLE, "" 0, Action::Seek(SeekTo::Seconds(60)), "Show the moment a minute later";
+        "past-alert" ["A"] TABLE, "" 0, Action::Seek(SeekTo::Alert(false)), "Show the previous moment at which an alert began";
+        "past-alert-next" ["a"] TABLE, "" 0, Action::Seek(SeekTo::Alert(true)), "Show the next moment at which an alert began";
+        "live" ["R"] TABLE, "" 0, Action::Live, "Return from the past to what is live";
         "faster" ["+", "="] TABLE, "" 0, Action::ChangeInterval(-1), "Poll more often";
         "slower" ["-"] TABLE, "" 0, Action::ChangeInterval(1), "Poll less often";
         "refresh" ["r", "f5"] TABLE, "" 0, Action::Refresh, "Poll now";

@@ -8,6 +8,7 @@ mod service;
 pub(crate) mod state_bar;
 pub(crate) mod status;
 pub(crate) mod table;
+mod time_bar;
 
 use super::app::App;
 use super::canvas::{Canvas, width};
@@ -33,6 +34,7 @@ pub fn draw(app: &App, frame: &mut Frame<'_>) {
     }
     header::draw(app, &mut canvas, l.header);
     state_bar::draw(app, &mut canvas, l.state_bar);
+    time_bar::draw(app, &mut canvas, l.time_bar);
     let filter_cursor = filter_bar::draw(app, &mut canvas, l.filter);
     state_bar::draw_top_alert(app, &mut canvas, &l);
     filter_bar::draw_error(app, &mut canvas, l.error);

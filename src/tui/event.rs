@@ -3,7 +3,7 @@
 use super::act::Act;
 use super::arrange::{ArrangeJob, ArrangeResult};
 use super::export::Export;
-use crate::model::{Addr, Missing, ProcInfo, Shown, Snapshot, Socket, State, Wants};
+use crate::model::{Addr, Mark, Missing, ProcInfo, Shown, Snapshot, Socket, State, Wants};
 use crate::sync::Mailbox;
 use crate::view::preset::Preset;
 use std::sync::Arc;
@@ -86,6 +86,8 @@ pub enum Event {
     Failed(String),
     /// The last sample of a recording was shown.
     EndOfRecording,
+    /// A moment of the past, as [`Effect::Seek`] asked for.
+    Past(Arc<Snapshot>, PastPosition),
     /// A signal from the system.
     Signal(Signal),
     /// The terminal is gone; no more input.
@@ -120,6 +122,10 @@ pub enum Effect {
     Arrange(Box<ArrangeJob>),
     /// Poll at once.
     Refresh,
+    /// Show a moment of the past, seen from a time, nanoseconds since 1970; `None`: from the moment that was sought last.
+    Seek(Option<u64>, SeekTo),
+    /// Continue a recording after this moment, nanoseconds since 1970.
+    Resume(u64),
     /// Turn mouse capture on or off.
     Mouse(bool),
     /// Restore the terminal, stop this process, and take the terminal again when it resumes
@@ -155,6 +161,28 @@ pub enum Effect {
     Redraw,
     /// Exit.
     Quit,
+}
+
+/// Moment of the past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SeekTo {
+    /// Number of samples later, or earlier if negative.
+    Samples(i32),
+    /// Number of seconds later, or earlier if negative.
+    Seconds(i32),
+    /// Time of day in UTC, nanoseconds since midnight: the last one.
+    TimeOfDay(u64),
+    /// Next (true) or previous moment at which the number of alerts rose.
+    Alert(bool),
+}
+
+/// Place of a moment among those that are kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PastPosition {
+    /// Its number.
+    pub number: usize,
+    /// All moments, oldest first.
+    pub marks: Arc<[Mark]>,
 }
 
 /// Action of a key, a click or the runner.
@@ -246,6 +274,10 @@ pub enum Action {
     GoToPeer,
     /// Toggle host names for remote addresses.
     ToggleNames,
+    /// Show a moment of the past.
+    Seek(SeekTo),
+    /// Return from the past.
+    Live,
     /// Mark or unmark the row.
     Mark,
     /// Mark all rows that match, or unmark all.

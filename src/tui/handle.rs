@@ -112,6 +112,18 @@ impl App {
                 self.late = Some(age);
                 vec![]
             }
+            // An answer that comes after the return is of no use.
+            Event::Past(..) if !self.seeking => vec![],
+            Event::Past(snap, position) => {
+                // The first step back ends a pause: what comes is kept beside it, and shown after the return.
+                if !self.paused {
+                    self.paused_latest = self.pending.take().or_else(|| self.snapshot.clone());
+                }
+                (self.paused, self.missed) = (true, 0);
+                self.past = Some(position);
+                self.show_past(snap);
+                vec![]
+            }
             Event::EndOfRecording => {
                 self.ended = true;
                 vec![]
@@ -222,6 +234,13 @@ impl App {
             return;
         }
         self.put(s);
+    }
+
+    /// Shows a moment of the past; the newest snapshot is kept.
+    fn show_past(&mut self, s: Arc<Snapshot>) {
+        let latest = self.paused_latest.take();
+        self.show(s);
+        self.paused_latest = latest;
     }
 
     /// True if the current view has enough rows to be arranged in the background.

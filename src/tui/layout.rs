@@ -20,6 +20,8 @@ pub struct Shape {
     pub filter: bool,
     /// The filter has an error.
     pub error: bool,
+    /// The past is shown.
+    pub past: bool,
     /// The details are open.
     pub details: bool,
     /// Size of the details beside and below the table, percent; `None`: the default.
@@ -37,6 +39,8 @@ pub struct Layout {
     pub header: Rect,
     /// Counts by state.
     pub state_bar: Rect,
+    /// Time bar of the past.
+    pub time_bar: Rect,
     /// The filter.
     pub filter: Rect,
     /// Error of the filter.
@@ -85,6 +89,7 @@ impl Layout {
         };
         l.header = take(true);
         l.state_bar = take(h >= 11);
+        l.time_bar = take(shape.past && h >= 9);
         l.filter = take(h >= 9 || shape.filter);
         l.error = take(shape.error && h >= 6);
         let mut take_below = |on: bool| {
@@ -147,6 +152,7 @@ impl App {
             Shape {
                 filter: matches!(self.focus(), Focus::Filter | Focus::Name) || !view_state.text.is_empty(),
                 error: view_state.error.is_some(),
+                past: self.past.is_some(),
                 details: self.details || (self.shows_details() && area.width >= SIDE_BY_SIDE),
                 pane: self.pane,
             },
@@ -162,12 +168,13 @@ mod tests {
     fn parts_do_not_overlap_or_leave_the_screen() {
         for w in (0..=30).chain([60, 80, 120, 149, 150, 200, 400]) {
             for h in (0..=40).chain([60, 200]) {
-                for bits in 0..32u8 {
-                    let pane = [None, Some(0), Some(30), Some(100)][usize::from(bits >> 3)];
+                for bits in 0..64u8 {
+                    let pane = [None, Some(0), Some(30), Some(100)][usize::from(bits >> 4)];
                     let shape = Shape {
                         filter: bits & 1 != 0,
                         error: bits & 2 != 0,
                         details: bits & 4 != 0,
+                        past: bits & 8 != 0,
                         pane: (pane, pane),
                     };
                     let all = Rect::new(0, 0, w, h);
@@ -175,6 +182,7 @@ mod tests {
                     let parts = [
                         l.header,
                         l.state_bar,
+                        l.time_bar,
                         l.filter,
                         l.error,
                         l.head,

@@ -86,11 +86,11 @@ pub(crate) fn offers(app: &App) -> Vec<Offer> {
         Some(Line::Row(r)) => Some(*r as usize),
         _ => None,
     };
-    if !app.options.read_only {
+    if !app.is_read_only() {
         out.extend(marked_offers(app, snap, sockets));
         out.extend(group_offers(app, snap, sockets));
     }
-    if let (Some(row), false) = (row, app.options.read_only) {
+    if let (Some(row), false) = (row, app.is_read_only()) {
         if sockets && row < snap.live && snap.socket(row).proto.is_inet() {
             out.push(offer(
                 Section::Socket,
@@ -118,7 +118,7 @@ pub(crate) fn offers(app: &App) -> Vec<Offer> {
             act.clone(),
         ));
     }
-    if !app.options.read_only {
+    if !app.is_read_only() {
         out.extend(filter_offers(app, snap, sockets));
     }
     if let Some(row) = row {
@@ -294,8 +294,9 @@ fn marked_offers(app: &App, snap: &Snapshot, sockets: bool) -> Vec<Offer> {
 /// Action that raises the fd limit of the selected process: to the hard limit, or both doubled if it is reached.
 pub(crate) fn raise(app: &App) -> Result<Act, String> {
     let snap = app.snapshot.as_ref().ok_or_else(|| tr("no data yet"))?;
-    if app.options.read_only {
-        return Err(tr("actions are disabled: --read-only, demo data or captured tree").to_owned());
+    if app.is_read_only() {
+        return Err(tr("actions are disabled: --read-only, demo data, recording, the past or captured tree")
+            .to_owned());
     }
     let row = app.view_state().row().ok_or_else(|| tr("select a process first"))?;
     let p = (app.view_state().view.table.process_of)(snap, row);

@@ -28,6 +28,8 @@ const SYNONYMS: &[(&str, &[&str])] = &[
     ("names", &["dns", "resolve", "hostnames", "lookup"]),
     ("alerts", &["warnings", "problems", "health"]),
     ("pause", &["stop", "freeze", "hold"]),
+    ("past-minute", &["rewind", "back", "history", "ago", "scrollback", "time"]),
+    ("live", &["now", "resume", "newest"]),
     ("refresh", &["reload", "poll", "update", "now"]),
     ("faster", &["interval", "delay", "speed"]),
     ("slower", &["interval", "delay", "speed"]),
@@ -54,7 +56,6 @@ pub(super) const ESSENTIALS: [&str; 10] =
 
 /// Keys without a command that people try by habit: name of the key, commands, and advice with their keys in it.
 const INSTEAD: &[(&str, &[&str], &str)] = &[
-    ("a", &["filter"], noop("{} filters: proto:tcp,udp shows these protocols")),
     ("d", &["act"], noop("{} closes sockets and sends signals")),
     ("delete", &["act"], noop("{} closes sockets and sends signals")),
     ("i", &["details"], noop("{} shows the details")),

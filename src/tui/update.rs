@@ -7,7 +7,7 @@ mod filter;
 use super::app::{App, NamePrompt, Overlay};
 use super::chart;
 use super::completion_menu::Menu;
-use super::event::{Action, Effect, FoldTo, Motion};
+use super::event::{Action, Effect, FoldTo, Motion, SeekTo};
 use super::layout::state_bar;
 use super::{details, navigate, offers, overlay};
 use crate::explain::explain;
@@ -99,6 +99,7 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
             app.overlay = Some(Overlay::Sort(at.unwrap_or(0)));
         }
         Action::Reverse => app.view_state_mut().reverse(),
+        Action::Pause if app.past.is_some() => return live(app),
         Action::Pause => {
             app.paused = !app.paused;
             if !app.paused
@@ -160,6 +161,8 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
         },
         Action::ExportList => app.overlay = Some(Overlay::Write(0)),
         Action::ActionList => app.overlay = Some(Overlay::Act(0)),
+        Action::Seek(to) => return seek(app, to),
+        Action::Live => return live(app),
         Action::ToggleNames => {
             app.names = !app.names;
             let how = if app.names {
@@ -200,6 +203,46 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Wheel(x, y, by) => click::wheel(app, x, y, by),
     }
     vec![]
+}
+
+/// Asks for a moment of the past. A step beyond the last one is back to what is live.
+fn seek(app: &mut App, to: SeekTo) -> Vec<Effect> {
+    let Some(snap) = &app.snapshot else { return vec![] };
+    let is_last = app.past.as_ref().is_none_or(|p| p.number + 1 >= p.marks.len());
+    let is_forward = match to {
+        SeekTo::Samples(n) | SeekTo::Seconds(n) => n > 0,
+        SeekTo::Alert(next) => next,
+        SeekTo::TimeOfDay(_) => false,
+    };
+    if is_last && is_forward {
+        if app.past.is_none() {
+            app.status_message = Some(tr("what is shown is the newest").to_owned());
+        }
+        return live(app);
+    }
+    // Keys are faster than answers: the next step begins where the last one will end.
+    let from = snap.sample.at.unix_ns;
+    let is_first = !std::mem::replace(&mut app.seeking, true);
+    vec![Effect::Seek(is_first.then_some(from), to)]
+}
+
+/// Returns from the past: the newest snapshot is shown, and a pause ends. A recording is played on from the moment that is shown.
+fn live(app: &mut App) -> Vec<Effect> {
+    app.seeking = false;
+    if app.past.take().is_none() {
+        return vec![];
+    }
+    (app.paused, app.ended, app.missed) = (false, false, 0);
+    let latest = app.paused_latest.take();
+    match &app.snapshot {
+        Some(shown) if app.recorded => vec![Effect::Resume(shown.sample.at.unix_ns)],
+        _ => {
+            if let Some(s) = latest {
+                app.show(s);
+            }
+            vec![]
+        }
+    }
 }
 
 fn pace(app: &mut App, by: i8) -> Vec<Effect> {

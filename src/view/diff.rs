@@ -77,7 +77,7 @@ pub struct Difference {
     pub before: String,
     /// State after; empty for one that is gone.
     pub after: String,
-    /// Connections opened and closed in between; `None` where they cannot be told from each other.
+    /// Connections opened and closed in between; `None` across a restart.
     pub turnover: Option<(u64, u64)>,
 }
 

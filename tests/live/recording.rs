@@ -10,7 +10,7 @@ use sockscope::format::Style;
 use sockscope::frame::{Encoder, FrameKind, Frames};
 use sockscope::model::{Snapshot, Wants};
 use sockscope::output::{Format, JsonKeys, Listing, Rows, write};
-use sockscope::recording::{Outcome, Recording, Retention, Writer};
+use sockscope::recording::{Moments, Outcome, Recording, Retention, Writer};
 use sockscope::table::TABLES;
 use sockscope::view::View;
 use std::fs::{self, File};

@@ -87,7 +87,7 @@ impl Builder<'_> {
         let steps = remedy::steps(snap, row);
         if !steps.is_empty() {
             self.section(tr("what to do"));
-            if l.kind == LimitKind::Fds && !self.app.options.read_only {
+            if l.kind == LimitKind::Fds && !self.app.is_read_only() {
                 self.text(tr("L raises the limit of the running process"), theme.text);
             }
             self.what_to_do(&steps);

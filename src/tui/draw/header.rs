@@ -1,6 +1,6 @@
 //! The top line: program name, host, tabs, poll state.
 
-use crate::format::{date_and_time, thousands as count};
+use crate::format::{age, date_and_time, thousands as count};
 use crate::model::lang::tr;
 use crate::model::{Endpoint, Snapshot};
 use crate::msg;
@@ -75,7 +75,14 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
     let moment = app.snapshot.as_ref().map_or_else(String::new, |s| date_and_time(s.sample.at.unix_ns));
     let moment = moment.rsplit(' ').next().unwrap_or_default();
     let ended = msg!("end {}", moment);
-    let (mark, word, number, style) = if app.paused {
+    let behind = app.past.as_ref().and_then(|p| p.marks.last()).map(|last| {
+        let shown = app.snapshot.as_ref().map_or(0, |s| s.sample.at.unix_ns);
+        age(last.at.unix_ns.saturating_sub(shown) as f64 / 1e9)
+    });
+    let past = format!("{moment} -{}", behind.unwrap_or_default());
+    let (mark, word, number, style) = if app.past.is_some() {
+        (app.glyphs.recorded, &*past, String::new(), theme.warn.patch(on).add_modifier(Modifier::BOLD))
+    } else if app.paused {
         let style = theme.warn.patch(on).add_modifier(Modifier::BOLD);
         (app.glyphs.paused, tr("paused"), changes(app), style)
     } else if app.failed.is_some() {

@@ -54,7 +54,13 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect, header: Rect)
     if let Some(why) = &app.failed {
         parts.push((format!("{} {}", app.glyphs.alarm, msg!("last poll failed: {}", why)), theme.bad));
     }
-    if app.recorded {
+    if app.past.is_some() {
+        let moment = date_and_time(snap.sample.at.unix_ns);
+        parts.push((
+            msg!("the past, {} UTC: , . a sample, < > a minute, a A alerts, R live", moment),
+            theme.warn,
+        ));
+    } else if app.recorded {
         let moment = date_and_time(snap.sample.at.unix_ns);
         parts.push(if app.ended {
             (msg!("end of the recording, {} UTC", moment), theme.warn)
@@ -92,8 +98,10 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect, header: Rect)
     let space = right.saturating_sub(x0 + 2);
     let taken = |source: &str| width(source) + width(&lost);
     let fits = |source: &&String| parts.is_empty() || needed + taken(source) <= space;
-    // That of events stays, and the messages are cut, unless there is no room for both.
-    let shortest = sources.last().filter(|source| by.is_some() && taken(source) + LEAST_MESSAGE <= space);
+    // That of events stays, and the messages are cut, unless there is no room for both. The result of what was just done is
+    // not cut for it.
+    let least = app.status_message.as_ref().map_or(LEAST_MESSAGE, |m| width(m).max(LEAST_MESSAGE));
+    let shortest = sources.last().filter(|source| by.is_some() && taken(source) + least <= space);
     if let Some(source) = sources.iter().find(fits).or(shortest) {
         if !lost.is_empty() {
             right = canvas.put_right(right, y, right.saturating_sub(x0), &lost, theme.warn);
