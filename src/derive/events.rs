@@ -14,6 +14,9 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// Most events that one count stands for: more than there are in years. A recording can have any number, and counts are summed up.
+const COUNTED_MAX: u64 = 1 << 40;
+
 /// Most events of earlier polls that are kept.
 pub(super) const EVENTS_KEPT: usize = 10_000;
 
@@ -94,7 +97,7 @@ impl EventHistory {
             }
             for count in &events.counts {
                 let row = join.counted(self.next_number(), count);
-                self.seen = self.seen.saturating_add(count.events);
+                self.seen = self.seen.saturating_add(count.events.min(COUNTED_MAX));
                 self.rows.push(Arc::new(row));
             }
         }
@@ -283,7 +286,7 @@ impl<'a> Join<'a> {
         };
         let counted = EventRow {
             number,
-            count: c.events,
+            count: c.events.min(COUNTED_MAX),
             counted: true,
             process,
             process_by,
@@ -296,8 +299,9 @@ impl<'a> Join<'a> {
     /// Adds the time, the unit and the namespace.
     fn finish(&self, mut row: EventRow) -> EventRow {
         let sample = self.context.sample;
-        let ago = sample.at.boot_ns as i64 - row.event.at_ns as i64;
-        row.unix_ns = sample.at.unix_ns.saturating_add_signed(-ago);
+        let ago = i128::from(sample.at.boot_ns) - i128::from(row.event.at_ns);
+        let unix_ns = (i128::from(sample.at.unix_ns) - ago).max(0);
+        row.unix_ns = u64::try_from(unix_ns).unwrap_or(u64::MAX);
         row.unit = row.process.as_deref().and_then(|p| self.unit(p));
         let netns = usize::from(row.event.id.netns);
         row.netns_inode = sample.namespaces.get(netns).map_or(0, |n| n.inode);
