@@ -2,10 +2,12 @@
 
 use super::netns::Program;
 use super::world::{World, listen};
+use crate::wait::until_ok;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// Bytes that a client sends on each connection.
 const BYTES: usize = 100;
@@ -49,12 +51,33 @@ fn stopped_meanwhile(
     let send = |signal| kill_process(pid, signal).map_err(|e| e.to_string());
     send(Signal::STOP)?;
     connect(n, port)?;
+    if method == "sock_diag" {
+        closes_were_sent()?;
+    }
     send(Signal::TERM)?;
     send(Signal::CONT)?;
     let mut text = String::new();
     stdout.read_to_string(&mut text).map_err(|e| e.to_string())?;
     let rows: Result<Vec<Value>, _> = text.lines().map(serde_json::from_str).collect();
     Ok((rows.map_err(|e| e.to_string())?, lines.map_while(Result::ok).collect()))
+}
+
+/// Waits until the kernel has sent the closes, which it does from a work queue: on a busy machine some time after the sockets are
+/// closed. The buffer of the stopped reader is full, and what comes is dropped until nothing comes any more.
+fn closes_were_sent() -> Result<(), String> {
+    let drops = || -> Result<u64, String> {
+        let text = std::fs::read_to_string("/proc/net/netlink").map_err(|e| e.to_string())?;
+        Ok(text.lines().skip(1).filter_map(|l| l.split_whitespace().nth(8)?.parse::<u64>().ok()).sum())
+    };
+    let mut last = 0;
+    let mut same = 0;
+    until_ok(|| {
+        std::thread::sleep(Duration::from_millis(100));
+        let now = drops()?;
+        same = if now == last { same + 1 } else { 0 };
+        last = now;
+        if now > 0 && same >= 10 { Ok(()) } else { Err(format!("{now} drops")) }
+    })
 }
 
 /// Number in the line that ends so.

@@ -70,6 +70,11 @@ mod tests {
             for s in rows {
                 let ends = [s.local.port, s.remote.port];
                 let closed = ends.contains(&reset_port) || ends.contains(&ended_port);
+                // On a busy machine the last segments of a connection take their time.
+                let start = std::time::Instant::now();
+                while closed && may_be_open(&mut socket, s) && start.elapsed() < Duration::from_secs(30) {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
                 assert_eq!(may_be_open(&mut socket, s), !closed, "{s:?}");
                 seen[usize::from(closed)] += 1;
                 if !closed && s.state == State::Established {
