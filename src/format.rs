@@ -14,7 +14,7 @@ pub mod width;
 pub use crate::model::Needs;
 pub use column::{Align, Column, Gauge, Get, Kind, Role, RowProtos, TextMatch, Tone, Width};
 pub use duration::{age, duration};
-pub use number::{amount, bytes, date_and_time, percent, thousands};
+pub use number::{amount, bytes, clock, date_and_time, percent, thousands};
 pub use style::Style;
 pub use text::{cell, exact, push_cell};
 pub use value::Value;

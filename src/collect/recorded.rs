@@ -1,7 +1,7 @@
 //! Source of the samples of a recording.
 
 use super::source::{CollectError, Source};
-use crate::model::{FaultKind, FaultSubject, Sample, Stamp, Wants};
+use crate::model::{FaultKind, FaultSubject, Sample, Wants};
 use crate::recording::{Recording, RecordingError};
 
 /// Samples of a recording, one after the other. What was not recorded stays unread, whatever is requested.
@@ -33,11 +33,6 @@ impl RecordedSource {
         self.recording
     }
 
-    /// The recording.
-    pub const fn recording(&self) -> &Recording {
-        &self.recording
-    }
-
     /// Samples of the five minutes before the next one, those of the last seconds closer to each other. A sample that cannot be read is
     /// left out.
     pub fn history(&mut self) -> Vec<Sample> {
@@ -52,11 +47,6 @@ impl RecordedSource {
         numbers.sort_unstable();
         numbers.dedup();
         numbers.into_iter().filter_map(|n| self.recording.sample(n).ok().cloned()).collect()
-    }
-
-    /// Time of the next sample.
-    pub fn next_at(&self) -> Option<Stamp> {
-        self.recording.moment(self.next).filter(|_| self.next < self.end).map(|m| m.at)
     }
 }
 

@@ -54,6 +54,12 @@ pub fn date_and_time(unix_ns: u64) -> String {
     humantime::format_rfc3339_seconds(time).to_string().replace('T', " ").replace('Z', "")
 }
 
+/// Time of day in UTC, to the second, of nanoseconds since 1970: `02:13:05`.
+pub fn clock(unix_ns: u64) -> String {
+    let s = unix_ns / 1_000_000_000 % 86_400;
+    format!("{:02}:{:02}:{:02}", s / 3_600, s / 60 % 60, s % 60)
+}
+
 /// Bytes in at most five characters, by 1024: `0`, `999`, `1.2K`, `12K`, `999K`, `1.0M`.
 pub fn bytes(n: f64) -> String {
     const UNITS: [char; 6] = ['K', 'M', 'G', 'T', 'P', 'E'];

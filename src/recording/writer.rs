@@ -123,11 +123,6 @@ impl Writer {
         self.current.as_ref().is_none_or(|c| c.path != path)
     }
 
-    /// Bytes in the file that is written.
-    pub fn current_len(&self) -> u64 {
-        self.current.as_ref().map_or(0, |c| c.len)
-    }
-
     /// Closes the recording with a frame that marks its end.
     pub fn close(mut self) -> Result<(), RecordingError> {
         if self.current.is_none() {

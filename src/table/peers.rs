@@ -220,59 +220,13 @@ static COLUMNS: &[Column] = &[
     .dim()
     .called(&["age"])
     .wide(4, 7, 8),
-    event_column!(
-        peers,
-        "opened_per_s",
-        "OPENED/s",
-        PerSec,
-        49,
-        Opened,
-        "TCP connections opened per second over the last 30 seconds: connects that succeeded, and connections accepted."
-    )
-    .called(&["opened"]),
-    event_column!(
-        peers,
-        "failed_per_s",
-        "FAILED/s",
-        PerSec,
-        49,
-        Failed,
-        "TCP connects that failed per second, over the last 30 seconds."
-    )
-    .called(&["failed"])
-    .tone(|s, r| {
+    event_column!(peers, opened_per_s),
+    event_column!(peers, failed_per_s).tone(|s, r| {
         if s.events.window.peers.get(r).is_some_and(|w| w.failed > 0) { Tone::Warning } else { Tone::Plain }
     }),
-    event_column!(
-        peers,
-        "closed_per_s",
-        "CLOSED/s",
-        PerSec,
-        49,
-        Closed,
-        "TCP connections that ended per second, over the last 30 seconds."
-    )
-    .called(&["closed"]),
-    event_column!(
-        peers,
-        "duration_p50_us",
-        "P50",
-        Micros,
-        49,
-        P50,
-        "Median duration of the TCP connections that ended within the last 30 seconds."
-    )
-    .called(&["p50"]),
-    event_column!(
-        peers,
-        "duration_p99_us",
-        "P99",
-        Micros,
-        49,
-        P99,
-        "99th percentile of the durations of the TCP connections that ended within the last 30 seconds."
-    )
-    .called(&["p99"]),
+    event_column!(peers, closed_per_s),
+    event_column!(peers, duration_p50_us),
+    event_column!(peers, duration_p99_us),
 ];
 
 /// One row per remote address.

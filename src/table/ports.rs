@@ -376,46 +376,10 @@ static COLUMNS: &[Column] = &[
     .text_match(TextMatch::Whole)
     .called(&["ns", "namespace"])
     .wide(4, 10, 24),
-    event_column!(
-        ports,
-        "opened_per_s",
-        "OPENED/s",
-        PerSec,
-        49,
-        Opened,
-        "TCP connections opened per second over the last 30 seconds: connects that succeeded, and connections accepted."
-    )
-    .called(&["opened"]),
-    event_column!(
-        ports,
-        "closed_per_s",
-        "CLOSED/s",
-        PerSec,
-        49,
-        Closed,
-        "TCP connections that ended per second, over the last 30 seconds."
-    )
-    .called(&["closed"]),
-    event_column!(
-        ports,
-        "duration_p50_us",
-        "P50",
-        Micros,
-        49,
-        P50,
-        "Median duration of the TCP connections that ended within the last 30 seconds."
-    )
-    .called(&["p50"]),
-    event_column!(
-        ports,
-        "duration_p99_us",
-        "P99",
-        Micros,
-        49,
-        P99,
-        "99th percentile of the durations of the TCP connections that ended within the last 30 seconds."
-    )
-    .called(&["p99"]),
+    event_column!(ports, opened_per_s),
+    event_column!(ports, closed_per_s),
+    event_column!(ports, duration_p50_us),
+    event_column!(ports, duration_p99_us),
 ];
 
 /// One row per listening endpoint.

@@ -1,6 +1,6 @@
 //! The top line: program name, host, tabs, poll state.
 
-use crate::format::{age, date_and_time, thousands as count};
+use crate::format::{age, clock, thousands as count};
 use crate::model::lang::tr;
 use crate::model::{Endpoint, Snapshot};
 use crate::msg;
@@ -72,8 +72,7 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
         ms => format!("{ms}ms"),
     };
     let late = app.late.map_or_else(String::new, |age| msg!("{} s old", age.as_secs()));
-    let moment = app.snapshot.as_ref().map_or_else(String::new, |s| date_and_time(s.sample.at.unix_ns));
-    let moment = moment.rsplit(' ').next().unwrap_or_default();
+    let moment = app.snapshot.as_ref().map_or_else(String::new, |s| clock(s.sample.at.unix_ns));
     let ended = msg!("end {}", moment);
     let behind = app.past.as_ref().and_then(|p| p.marks.last()).map(|last| {
         let shown = app.snapshot.as_ref().map_or(0, |s| s.sample.at.unix_ns);
@@ -90,7 +89,7 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
     } else if app.ended {
         (app.glyphs.paused, &*ended, String::new(), theme.warn.patch(on))
     } else if app.recorded {
-        (app.glyphs.recorded, moment, pace, theme.good.patch(on))
+        (app.glyphs.recorded, &*moment, pace, theme.good.patch(on))
     } else if app.late.is_some() {
         (app.glyphs.late, &*late, String::new(), theme.warn.patch(on))
     } else {

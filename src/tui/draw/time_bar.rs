@@ -1,15 +1,10 @@
 //! The time bar: the moments that are kept, with a chart of one state, alerts, and the moment that is shown.
 
-use crate::model::{Mark, State};
+use crate::format::clock;
+use crate::model::State;
 use crate::tui::app::App;
 use crate::tui::canvas::{Canvas, width};
 use ratatui::layout::Rect;
-
-/// Time of day in UTC, to the second.
-fn clock(mark: &Mark) -> String {
-    let s = mark.at.unix_ns / 1_000_000_000 % 86_400;
-    format!("{:02}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
-}
 
 /// State of the chart: the one that is filtered by, else the connections that are open.
 fn charted(app: &App) -> State {
@@ -24,8 +19,8 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
     let state = charted(app);
     let mut x = area.x + 1;
     x += canvas.put(x, y, area.width, state.name(), theme.state(state)) - x + 1;
-    x = canvas.put(x, y, area.right().saturating_sub(x), &clock(first), theme.dim) + 1;
-    let end = clock(last);
+    x = canvas.put(x, y, area.right().saturating_sub(x), &clock(first.at.unix_ns), theme.dim) + 1;
+    let end = clock(last.at.unix_ns);
     let bar = area.right().saturating_sub(x + width(&end) + 2);
     if bar == 0 {
         return;
