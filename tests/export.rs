@@ -372,7 +372,7 @@ fn failed_export_leaves_the_file_as_it_was() {
         .spawn()
         .unwrap();
     let start = Instant::now();
-    while !files().iter().any(|f| f.ends_with(".new")) {
+    while !files().iter().any(|f| f.contains(".csv.")) {
         assert!(start.elapsed() < Duration::from_secs(20) && child.try_wait().unwrap().is_none());
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -381,7 +381,7 @@ fn failed_export_leaves_the_file_as_it_was() {
     let out = child.wait_with_output().unwrap();
     assert_eq!(out.status.code(), Some(2), "{out:?}");
     assert_eq!(std::fs::read_to_string(dir.join("rows.csv")).unwrap(), "before");
-    assert!(!files().iter().any(|f| f.ends_with(".new")), "{:?}", files());
+    assert!(!files().iter().any(|f| f.contains(".csv.")), "{:?}", files());
 }
 
 #[test]
