@@ -40,11 +40,6 @@ use std::time::{Duration, Instant};
 /// Number of rows above which filtering and sorting run on a background thread; fewer take a few milliseconds.
 const BACKGROUND_ABOVE: usize = 10_000;
 
-/// Time that the dashboard can go back.
-const PAST: Duration = Duration::from_secs(600);
-/// Most bytes of memory for it: two to fifteen minutes of a hundred thousand sockets, by how many of them change.
-const PAST_BYTES: usize = 64 << 20;
-
 /// Runs until the user quits, the terminal closes or a signal arrives.
 pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> {
     let cannot = |action: &str| {
@@ -106,9 +101,8 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
                 PollEvent::Failed(error) => Event::Failed(error),
                 PollEvent::EndOfRecording => Event::EndOfRecording,
                 PollEvent::Past(snap, position) => Event::Past(snap, position),
-                PollEvent::NoMoment => {
-                    Event::Status(tr("nothing like it in the past that is kept").to_owned())
-                }
+                PollEvent::Searching(ns) => Event::Searching(ns),
+                PollEvent::NoMoment => Event::NoMoment,
                 PollEvent::Panicked(error) => {
                     let _ = failed.send(error);
                     Event::InputClosed
@@ -142,7 +136,8 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
                     poller.set_interval(i);
                 }
                 Effect::Refresh => poller.refresh(),
-                Effect::Seek(from, to) => poller.seek(from, to),
+                Effect::Seek(request) => poller.seek(request),
+                Effect::StopSearch => poller.stop_search(),
                 Effect::Resume(ns) => poller.resume(ns),
                 Effect::Mouse(taken) => {
                     let _ = terminal::mouse(taken);
@@ -301,7 +296,7 @@ fn table_columns(plan: &Plan, list: &ListPlan) -> Vec<(String, Vec<&'static Colu
 fn past(plan: &Plan) -> Result<Past, RunError> {
     Ok(match open_recording(plan, true)? {
         Some(recorded) => Past::Recording(Box::new(recorded.into_recording())),
-        None => Past::Ring(Ring::new(PAST, PAST_BYTES)),
+        None => Past::Ring(Ring::new(plan.settings.past_time, plan.settings.past_memory.0)),
     })
 }
 

@@ -2,11 +2,11 @@
 
 use super::malloc_tuning::Trimmer;
 use super::panic_report;
-use super::past::{self, Context, Past};
+use super::past::{self, Context, Past, Search, Slice, Sought};
 use crate::collect::{CollectError, Source};
 use crate::derive::Engine;
 use crate::model::{AttrSet, Reads, Shown, Snapshot, Verify, Wants};
-use crate::tui::{PastPosition, SeekTo};
+use crate::tui::{PastPosition, SeekRequest};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -28,6 +28,8 @@ pub(super) enum PollEvent {
     Past(Arc<Snapshot>, PastPosition),
     /// No moment is meant by the request.
     NoMoment,
+    /// A search in the past came to this time, nanoseconds since 1970.
+    Searching(u64),
     /// The last sample of a recording was sent before; no other follows.
     EndOfRecording,
     /// The thread panicked.
@@ -47,8 +49,10 @@ struct Control {
     interval: Duration,
     /// Poll without waiting for the interval.
     now: bool,
-    /// Steps in the past that were not taken yet, with the time from which the first is seen.
-    seeks: Vec<(Option<u64>, SeekTo)>,
+    /// Requests for the past that were not answered yet.
+    seeks: Vec<SeekRequest>,
+    /// End a search in the past.
+    stop_search: bool,
     /// Moment of a recording after which to continue.
     resume: Option<u64>,
     stop: bool,
@@ -93,6 +97,7 @@ impl Poller {
                 interval,
                 now: true,
                 seeks: Vec::new(),
+                stop_search: false,
                 resume: None,
                 stop: false,
             }),
@@ -133,9 +138,17 @@ impl Poller {
         self.change(|c| c.interval = interval);
     }
 
-    /// Shows a moment of the past, seen from a time, nanoseconds since 1970; `None`: from the moment that was sought last.
-    pub(super) fn seek(&self, from: Option<u64>, to: SeekTo) {
-        self.change(|c| c.seeks.push((from, to)));
+    /// Shows a moment of the past.
+    pub(super) fn seek(&self, request: SeekRequest) {
+        self.change(|c| c.seeks.push(request));
+    }
+
+    /// Ends a search in the past.
+    pub(super) fn stop_search(&self) {
+        self.change(|c| {
+            c.seeks.clear();
+            c.stop_search = true;
+        });
     }
 
     /// Continues a recording after a moment, nanoseconds since 1970.
@@ -192,6 +205,8 @@ fn poll(
     let mut kept: Option<Arc<Snapshot>> = None;
     // A recording is not played on while a moment of it is shown, and after its end.
     let mut held = false;
+    // Search in the past that is under way.
+    let mut search: Option<Search> = None;
     loop {
         let mut wants = {
             let mut c = lock(&shared.control);
@@ -201,23 +216,51 @@ fn poll(
                 }
                 if let Some(ns) = c.resume.take() {
                     source.resume(ns);
-                    held = false;
+                    (held, search) = (false, None);
                     c.now = true;
                 }
-                if !c.seeks.is_empty() {
-                    let steps = std::mem::take(&mut c.seeks);
+                if std::mem::take(&mut c.stop_search) {
+                    search = None;
+                }
+                let due = started.map(|s| s + pace.effective(c.interval));
+                let now = Instant::now();
+                let is_due = !held && (c.now || due.is_none_or(|due| due <= now));
+                let requests = std::mem::take(&mut c.seeks);
+                if !requests.is_empty() || (search.is_some() && !is_due) {
                     drop(c);
                     held |= matches!(past, Past::Recording(_));
-                    let event = match past::seek(past.moments(), context, (&steps, &mut sought), engine.seq())
-                    {
-                        Ok(Some((snap, position))) => {
-                            engine.number_after(snap.seq);
-                            PollEvent::Past(snap, position)
-                        }
-                        Ok(None) => PollEvent::NoMoment,
-                        Err(e) => PollEvent::Failed(e.to_string()),
+                    let moments = past.moments();
+                    let result = match &mut search {
+                        Some(search) if requests.is_empty() => match search.slice(moments, context) {
+                            Ok(Slice::Found(number)) => {
+                                sought = moments.mark(number).map_or(sought, |m| m.at.unix_ns);
+                                past::moment(moments, context, number, engine.seq())
+                            }
+                            Ok(Slice::Nothing) => Ok(Sought::Nothing),
+                            Ok(Slice::Searched(ns)) if !send(PollEvent::Searching(ns)) => return,
+                            Ok(Slice::Searched(_)) => {
+                                c = lock(&shared.control);
+                                continue;
+                            }
+                            Err(e) => Err(e),
+                        },
+                        // A new request ends a search.
+                        _ => past::seek(moments, context, (&requests, &mut sought), engine.seq()),
                     };
-                    if !send(event) {
+                    search = None;
+                    let event = match result {
+                        Ok(Sought::Moment(snap, position)) => {
+                            engine.number_after(snap.seq);
+                            Some(PollEvent::Past(snap, position))
+                        }
+                        Ok(Sought::Nothing) => Some(PollEvent::NoMoment),
+                        Ok(Sought::Search(started)) => {
+                            search = Some(started);
+                            None
+                        }
+                        Err(e) => Some(PollEvent::Failed(e.to_string())),
+                    };
+                    if event.is_some_and(|event| !send(event)) {
                         return;
                     }
                     c = lock(&shared.control);
@@ -227,8 +270,6 @@ fn poll(
                     c = shared.changed.wait(c).unwrap_or_else(PoisonError::into_inner);
                     continue;
                 }
-                let due = started.map(|s| s + pace.effective(c.interval));
-                let now = Instant::now();
                 match due {
                     Some(due) if !c.now && due > now => {
                         c = shared

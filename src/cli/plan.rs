@@ -8,7 +8,7 @@ use super::events::EventsPlan;
 use super::export::ExportPlan;
 use super::kill::KillPlan;
 use super::list_plan::{Inputs, ListPlan};
-use super::moment::{MomentArg, RecordingPlan, SpanArg};
+use super::moment::{RecordingPlan, SpanArg, flag_moment};
 #[cfg(feature = "sql")]
 use super::query::QueryPlan;
 use super::record::RecordPlan;
@@ -257,7 +257,7 @@ impl Plan {
 
 /// The recording that the command line names.
 fn recording(args: &mut Args) -> Result<Option<RecordingPlan>, UsageError> {
-    let at = args.global.at.as_deref().map(|t| MomentArg::parse("--at", t)).transpose()?;
+    let at = args.global.at.as_deref().map(|t| flag_moment("--at", t)).transpose()?;
     let between = SpanArg::parse("--between", &args.global.between)?;
     let from = args.global.from.take();
     if between.is_some() {

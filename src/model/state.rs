@@ -353,6 +353,10 @@ impl StateCounts {
     pub const fn add(&mut self, s: State) {
         self.0[s.index()] += 1;
     }
+    /// Sets the number of sockets in this state.
+    pub const fn set(&mut self, s: State, n: u32) {
+        self.0[s.index()] = n;
+    }
     /// Number of sockets in this state.
     pub const fn get(&self, s: State) -> u32 {
         self.0[s.index()]
@@ -364,6 +368,12 @@ impl StateCounts {
     /// Non-zero counts in display order.
     pub fn present(&self) -> impl Iterator<Item = (State, u32)> + '_ {
         State::all().zip(self.0).filter(|(_, n)| *n > 0)
+    }
+    /// Raises each count to the other one, if that is larger.
+    pub fn raise(&mut self, o: &Self) {
+        for (a, b) in self.0.iter_mut().zip(o.0) {
+            *a = (*a).max(b);
+        }
     }
     /// Adds other counts.
     pub fn merge(&mut self, o: &Self) {
