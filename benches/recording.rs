@@ -238,7 +238,7 @@ fn step_back(frames: &[Vec<u8>]) {
     }
     for (what, all) in [("first step back", &..1), ("further ones, median", &..reads.len())] {
         let (r, s, w) = (median_ms(&reads[*all]), median_ms(&steps[*all]), median_ms(&walls[*all]));
-        println!("{what:<20} {:8.2} ms: read {r:.2} ms, derive {s:.2} ms CPU", w);
+        println!("{what:<20} {w:8.2} ms: read {r:.2} ms, derive {s:.2} ms CPU");
     }
 }
 

@@ -198,10 +198,11 @@ mod tests {
             new in prop::collection::vec(0_u8..60, 0..80),
         ) {
             let (mut sorted_new, mut sorted_old) = (new.clone(), old.clone());
-            (sorted_new.sort_unstable(), sorted_old.sort_unstable());
+            sorted_new.sort_unstable();
+            sorted_old.sort_unstable();
             let sorted = Pairs::by_sorted_key(&sorted_new, &sorted_old, |k| (*k).into(), |k| *k);
-            for (i, k) in sorted_new.iter().enumerate() {
-                prop_assert_eq!(sorted.old[i] == NEW, !old.contains(k) || sorted_old.get(sorted.old[i] as usize) != Some(k));
+            for (k, j) in sorted_new.iter().zip(&sorted.old) {
+                prop_assert!(*j == NEW || sorted_old.get(*j as usize) == Some(k));
             }
             let pairs = Pairs::by_key(&new, &old, |k| *k);
             for (i, j) in pairs.old.iter().enumerate() {
@@ -231,6 +232,10 @@ mod tests {
         let pairs = Pairs::by_key(&new, &old, |k| *k);
         let want: Vec<u32> = (0..1000).rev().chain([NEW]).collect();
         assert_eq!(pairs.old, want);
+        // Far more are gone in between than are searched.
+        let rest: Vec<u32> = (0..10).chain(990..1000).collect();
+        let pairs = Pairs::by_sorted_key(&rest, &old, |k| (*k).into(), |k| *k);
+        assert_eq!(pairs.old, rest);
     }
 
     #[test]
