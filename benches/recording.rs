@@ -40,8 +40,8 @@ const INSIDE: &str = "SOCKSCOPE_BENCH_INSIDE";
 const SAMPLES: usize = 40;
 /// Most connections that send and receive.
 const ACTIVE_MAX: usize = 4_000;
-/// Samples before a moment from which the dashboard derives it.
-const HISTORY: [usize; 6] = [19, 10, 5, 2, 1, 0];
+/// Samples before a moment from which the dashboard derives it, with at most this many sockets, as in `app::past`.
+const HISTORY: [(usize, &[usize]); 2] = [(30_000, &[9, 4, 1, 0]), (usize::MAX, &[1, 0])];
 
 fn main() {
     if let Some(result) = farm::run_child() {
@@ -212,16 +212,19 @@ fn step_back(frames: &[Vec<u8>]) {
         median_ms(&pushes),
         ring.bytes() as f64 / 1e3
     );
-    drop((engine, before, decoder));
     let (mut reads, mut steps, mut walls) = (Vec::new(), Vec::new(), Vec::new());
-    for number in (HISTORY[0]..ring.len()).rev() {
+    let sockets = before.as_ref().map_or(0, |s| s.sample.sockets.len());
+    let derived_from = HISTORY.iter().find(|(most, _)| sockets <= *most).map_or(HISTORY[1].1, |(_, d)| *d);
+    let back = derived_from.first().copied().unwrap_or(0);
+    drop((engine, before, decoder));
+    for number in (back..ring.len()).rev() {
         let began = Instant::now();
         let mut engine = Engine::new();
         let mut derived = Duration::ZERO;
         let mut snap = None;
         let ((), took) = cpu(|| {
             let each = &mut |n: usize, sample: &Sample| {
-                if HISTORY.contains(&(number - n)) {
+                if derived_from.contains(&(number - n)) {
                     let sample = sample.clone();
                     let (next, took) = cpu(|| engine.step(sample));
                     derived += took;
@@ -229,7 +232,7 @@ fn step_back(frames: &[Vec<u8>]) {
                 }
                 true
             };
-            ring.read(number - HISTORY[0]..number + 1, each).unwrap();
+            ring.read(number - back..number + 1, each).unwrap();
         });
         walls.push(began.elapsed());
         reads.push(took.saturating_sub(derived));

@@ -11,12 +11,10 @@ pub(super) use search::{Search, Slice};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-/// Samples before a moment from which its rates, ages and trends are derived. All of them are read, and these are derived from.
-const HISTORY: [usize; 6] = [19, 10, 5, 2, 1, 0];
-/// Most samples that are read for the events before a moment.
-const MOST_EVENT_SAMPLES: usize = 300;
-/// Sockets that are read for the events before a moment, of all samples: some tens of milliseconds.
-const EVENT_SOCKETS: usize = 200_000;
+/// Samples that are read for a moment with at most this many sockets, so that a step takes no longer with more: those before it from
+/// which its rates, ages and trends are derived, and the number whose events are shown.
+const HISTORY: [(usize, &[usize], usize); 3] =
+    [(2_000, &[19, 10, 5, 2, 1, 0], 300), (30_000, &[9, 4, 1, 0], 10), (usize::MAX, &[1, 0], 2)];
 /// Most parts of the time bar: as many as a wide terminal has columns.
 const MOST_PERIODS: usize = 512;
 
@@ -125,13 +123,13 @@ pub(super) fn moment(
 ) -> Result<Sought, RecordingError> {
     let mut engine = Engine::new().with_alert_rules(context.rules.clone());
     engine.number_after(seq);
-    let sockets = moments.mark(number).and_then(|m| m.states).map_or(usize::MAX, |s| s.total() as usize);
-    let for_events = (EVENT_SOCKETS / sockets.max(1)).clamp(HISTORY[0], MOST_EVENT_SAMPLES);
-    let first = number.saturating_sub(for_events);
+    let sockets = moments.mark(number).and_then(|m| m.states).map_or(HISTORY[1].0, |s| s.total() as usize);
+    let (_, derived, for_events) = HISTORY.iter().find(|(most, ..)| sockets <= *most).unwrap_or(&HISTORY[2]);
+    let first = number.saturating_sub(*for_events);
     let mut skipped = Skipped::default();
     let mut last = None;
     moments.read(first..number + 1, &mut |n, sample| {
-        if HISTORY.contains(&(number - n)) {
+        if derived.contains(&(number - n)) {
             last = Some(engine.step(context.complete(skipped.before(sample.clone()))));
         } else {
             skipped.add(sample);

@@ -10,6 +10,10 @@ use std::time::Duration;
 
 /// Frames from one key frame to the next: a step back reads at most this many.
 const CHUNK: usize = 20;
+/// The same where a key frame is larger than [`LARGE`]: there each delta takes tens of milliseconds.
+const CHUNK_OF_LARGE: usize = 5;
+/// Bytes of the key frame of some fifty thousand sockets.
+const LARGE: usize = 1 << 20;
 
 #[derive(Debug)]
 struct Frame {
@@ -36,7 +40,11 @@ impl Ring {
 
     /// Adds the sample of a snapshot; `before` is the snapshot of the previous call.
     pub fn push(&mut self, snap: &Snapshot, before: Option<&Snapshot>) -> Result<(), FrameError> {
-        if self.chunks.back().is_none_or(|c| c.len() >= CHUNK) {
+        let is_whole = |c: &Vec<Frame>| {
+            let is_large = c.first().is_some_and(|key| key.bytes.len() > LARGE);
+            c.len() >= if is_large { CHUNK_OF_LARGE } else { CHUNK }
+        };
+        if self.chunks.back().is_none_or(is_whole) {
             self.encoder.restart();
         }
         let frame = self.encoder.frame(&snap.sample, before.map(|s| &s.sample));

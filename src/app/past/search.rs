@@ -11,10 +11,13 @@ use crate::table::{FORWARDS, Identity, LIMITS, SOCKETS};
 use crate::tui::Searched;
 use rustc_hash::FxHashSet;
 
-/// Moments that are read at once; polls of a live source come in between.
-const SLICE: usize = 20;
-/// Moments before them from which their rates and ages are derived.
-const WARM_UP: usize = 5;
+/// Moments that are read at once, and moments before them from which their rates and ages are derived; polls of a live source come
+/// in between.
+const SLICE: (usize, usize) = (20, 5);
+/// The same above [`LARGE`].
+const SLICE_OF_LARGE: (usize, usize) = (6, 1);
+/// Number of sockets of which each moment takes a tenth of a second.
+const LARGE: usize = 30_000;
 
 /// One thing that is there at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -59,10 +62,12 @@ impl Search {
         context: &Context,
     ) -> Result<Slice, RecordingError> {
         let at = moments.number_at(self.searched_ns);
+        let sockets = moments.mark(at).and_then(|m| m.states).map_or(0, |s| s.total() as usize);
+        let (slice, warm_up) = if sockets > LARGE { SLICE_OF_LARGE } else { SLICE };
         let (first, end) = if self.forward {
-            (at + 1, (at + 1 + SLICE).min(moments.len()))
+            (at + 1, (at + 1 + slice).min(moments.len()))
         } else {
-            (at.saturating_sub(SLICE).max(1), at)
+            (at.saturating_sub(slice).max(1), at)
         };
         if first >= end {
             return Ok(Slice::Nothing);
@@ -70,7 +75,7 @@ impl Search {
         let mut engine = Engine::new().with_alert_rules(context.rules.clone());
         let mut before: Option<FxHashSet<Thing>> = None;
         let mut found = None;
-        moments.read(first.saturating_sub(WARM_UP)..end, &mut |n, sample| {
+        moments.read(first.saturating_sub(warm_up)..end, &mut |n, sample| {
             let snap = engine.step(context.complete(sample.clone()));
             if n + 1 < first {
                 return true;
