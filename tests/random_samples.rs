@@ -4,7 +4,7 @@
 //! covered as soon as they exist.
 
 // Tests may panic.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::struct_field_names)]
 
 use serde::de::value::{Error, StrDeserializer};
 use serde::de::{
@@ -73,29 +73,29 @@ impl Rng {
     }
 
     fn text(&mut self) -> String {
+        const CHARS: [char; 12] = ['a', 'Z', '0', ' ', '"', '\\', '\n', '\0', 'é', '한', '😀', '\u{202e}'];
+        // In the places in which parts of a text could be kept.
+        const TEXTS: [&str; 16] = [
+            "X",
+            "/run/X",
+            "/X/docker.sock",
+            "@X",
+            "@/run/X",
+            "route:X",
+            "X:q1",
+            "eth0X",
+            "X 812",
+            "X 812 socket",
+            "docker-X.scope",
+            "/system.slice/X.service/init",
+            "user-X.slice",
+            "X: Permission denied",
+            "nginx --password=X 10.9.8.7",
+            "pipe:[X]",
+        ];
         if self.is_marked {
-            // In the places in which parts of a text could be kept.
-            const TEXTS: [&str; 16] = [
-                "X",
-                "/run/X",
-                "/X/docker.sock",
-                "@X",
-                "@/run/X",
-                "route:X",
-                "X:q1",
-                "eth0X",
-                "X 812",
-                "X 812 socket",
-                "docker-X.scope",
-                "/system.slice/X.service/init",
-                "user-X.slice",
-                "X: Permission denied",
-                "nginx --password=X 10.9.8.7",
-                "pipe:[X]",
-            ];
             return TEXTS[self.below(TEXTS.len() as u64) as usize].replace('X', MARKER);
         }
-        const CHARS: [char; 12] = ['a', 'Z', '0', ' ', '"', '\\', '\n', '\0', 'é', '한', '😀', '\u{202e}'];
         (0..self.below(6)).map(|_| CHARS[self.below(CHARS.len() as u64) as usize]).collect()
     }
 }
@@ -281,7 +281,7 @@ impl<'de> MapAccess<'de> for Fields<'_> {
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
-        let rng = &mut self.random.rng;
+        let rng = &mut *self.random.rng;
         let kept = match self.last {
             _ if !rng.is_marked => None,
             // The names of programs stay.
@@ -601,7 +601,7 @@ fn redacted_samples_have_no_text_and_no_address_of_the_original() {
     assert!(found > SAMPLES as usize, "{found}");
 }
 
-/// What is derived from a redacted sample is as much as from the original: its parts still refer to each other.
+/// Parts of a redacted sample still refer to each other: as much is derived from it as from the original.
 #[test]
 fn redacted_demo_has_the_same_containers_forwards_and_peers() {
     use std::collections::BTreeSet;

@@ -30,6 +30,14 @@ pub(super) fn printing(plan: &Plan) {
     }
 }
 
+/// Confines a command that writes a recording, if its data is recorded, to what is read and to the directory in which it writes.
+pub(super) fn recording(plan: &Plan, dir: &Path) {
+    if is_recorded(plan) && !plan.settings.no_sandbox {
+        let write = vec![dir.to_owned()];
+        let _ = restrict(&Allowed { read: sources(plan), write, ..Allowed::default() });
+    }
+}
+
 /// Files and directories that the command line names, which are opened later.
 fn sources(plan: &Plan) -> Vec<PathBuf> {
     let recording = plan.recording.iter().filter_map(|r| r.path.clone().or_else(environment::recording_dir));
@@ -58,7 +66,8 @@ pub(super) fn dashboard(plan: &Plan, stage: Stage) -> Option<String> {
     let files = [config, environment::history_file(), environment::session_file()];
     // Not a device such as /dev/null.
     let files = files.iter().flatten().filter(|f| f.is_file() || !f.exists());
-    let write = files.flat_map(|f| directories(f)).collect();
+    let recording = plan.record.iter().filter_map(|dir| dir.clone().or_else(environment::recording_dir));
+    let write = files.flat_map(|f| directories(f)).chain(recording).collect();
     // Exports are made in the current directory.
     let make = std::env::current_dir().into_iter().collect();
     Some(restrict(&Allowed { read: sources(plan), write, make, tcp: false }))

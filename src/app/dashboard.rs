@@ -7,6 +7,7 @@ use super::open_source::open_recording;
 use super::past::{Context, Past};
 use super::poll_age::{PollAge, watch_age};
 use super::poller::{PollEvent, Poller};
+use super::recorder::Beside;
 use super::reverse_dns::Resolver;
 use super::state_files::Saved;
 use super::worker::Worker;
@@ -80,12 +81,15 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
         source,
         Wants::default(),
         (interval, plan.settings.max_cpu.0),
-        Context {
-            services: Arc::clone(&plan.services),
-            hosts: Arc::clone(&hosts),
-            rules: plan.settings.alerts.rules(),
-        },
-        past(plan)?,
+        (
+            Context {
+                services: Arc::clone(&plan.services),
+                hosts: Arc::clone(&hosts),
+                rules: plan.settings.alerts.rules(),
+            },
+            past(plan)?,
+            beside(plan),
+        ),
         Engine::new()
             .with_first_owners_pending()
             .with_alert_rules(plan.settings.alerts.rules())
@@ -104,6 +108,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
                     Event::EffectiveInterval(effective)
                 }
                 PollEvent::Failed(error) => Event::Failed(error),
+                PollEvent::Recording(state, what) => Event::Recording(state, what),
                 PollEvent::EndOfRecording => Event::EndOfRecording,
                 PollEvent::Past(snap, position) => Event::Past(snap, position),
                 PollEvent::NoMoment => {
@@ -143,6 +148,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
                 }
                 Effect::Refresh => poller.refresh(),
                 Effect::Seek(from, to) => poller.seek(from, to),
+                Effect::Record(on) => poller.record(on),
                 Effect::Resume(ns) => poller.resume(ns),
                 Effect::Mouse(taken) => {
                     let _ = terminal::mouse(taken);
@@ -303,6 +309,14 @@ fn past(plan: &Plan) -> Result<Past, RunError> {
         Some(recorded) => Past::Recording(Box::new(recorded.into_recording())),
         None => Past::Ring(Ring::new(PAST, PAST_BYTES)),
     })
+}
+
+/// The recording beside the dashboard: written from the start with `--record`, else from the key on.
+fn beside(plan: &Plan) -> Beside {
+    match &plan.record {
+        Some(dir) => Beside::new(dir.as_deref(), true),
+        None => Beside::new(None, false),
+    }
 }
 
 /// Starts the thread that filters, sorts and groups large tables. If it panics the dashboard ends with the reason.

@@ -2,6 +2,7 @@
 
 use super::environment;
 use super::exit_status::RunError;
+use super::print::print_error;
 use crate::cli::moment::MomentArg;
 use crate::cli::settings::value::EventsArg;
 use crate::cli::{Plan, UsageError, user_file};
@@ -22,6 +23,9 @@ pub(super) fn open_recording(plan: &Plan, from_start: bool) -> Result<Option<Rec
     let no_default = || UsageError("replay: HOME is not set: name the recording".to_owned());
     let path = wanted.path.as_deref().or(default.as_deref()).ok_or_else(no_default)?;
     let recorded = open_path(path, wanted.at)?;
+    if !from_start && recorded.is_redacted() {
+        print_error("redacted: addresses, names and arguments are not the real ones");
+    }
     Ok(Some(if from_start && wanted.at.is_none() { recorded.from_start() } else { recorded }))
 }
 

@@ -3,9 +3,11 @@
 use super::malloc_tuning::Trimmer;
 use super::panic_report;
 use super::past::{self, Context, Past};
+use super::recorder::Beside;
 use crate::collect::{CollectError, Source};
 use crate::derive::Engine;
 use crate::model::{AttrSet, Reads, Shown, Snapshot, Verify, Wants};
+use crate::tui::event::Recorded;
 use crate::tui::{PastPosition, SeekTo};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -26,6 +28,8 @@ pub(super) enum PollEvent {
     Failed(String),
     /// A moment of the past that was asked for.
     Past(Arc<Snapshot>, PastPosition),
+    /// The recording that is written began, ended, waits for space or continues; for the status line.
+    Recording(Recorded, String),
     /// No moment is meant by the request.
     NoMoment,
     /// The last sample of a recording was sent before; no other follows.
@@ -51,6 +55,10 @@ struct Control {
     seeks: Vec<(Option<u64>, SeekTo)>,
     /// Moment of a recording after which to continue.
     resume: Option<u64>,
+    /// Begin or end writing a recording.
+    record: Option<bool>,
+    /// A recording is written: its end is waited for.
+    records: bool,
     stop: bool,
 }
 
@@ -81,8 +89,7 @@ impl Poller {
         mut source: Box<dyn Source>,
         wants: Wants,
         (interval, max_cpu): (Duration, f64),
-        context: Context,
-        past: Past,
+        (context, past, beside): (Context, Past, Beside),
         engine: Engine,
         mut send: impl FnMut(PollEvent) -> bool + Send + 'static,
     ) -> std::io::Result<Self> {
@@ -94,6 +101,8 @@ impl Poller {
                 now: true,
                 seeks: Vec::new(),
                 resume: None,
+                record: beside.at_once().then_some(true),
+                records: false,
                 stop: false,
             }),
             changed: Condvar::new(),
@@ -101,7 +110,7 @@ impl Poller {
         let inner = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("poller".into()).spawn(move || {
             let result = catch_unwind(AssertUnwindSafe(|| {
-                poll(&inner, source.as_mut(), max_cpu, (&context, past), engine, &mut send);
+                poll(&inner, source.as_mut(), max_cpu, (&context, past, beside), engine, &mut send);
             }));
             if let Err(panic) = result {
                 send(PollEvent::Panicked(format!(
@@ -143,6 +152,11 @@ impl Poller {
         self.change(|c| c.resume = Some(unix_ns));
     }
 
+    /// Begins or ends writing a recording.
+    pub(super) fn record(&self, on: bool) {
+        self.change(|c| c.record = Some(on));
+    }
+
     /// Polls at once.
     pub(super) fn refresh(&self) {
         self.change(|c| c.now = true);
@@ -160,9 +174,16 @@ impl Poller {
 }
 
 impl Drop for Poller {
-    /// Stops the thread without waiting: a running dump ends with the process.
+    /// Stops the thread without waiting: a running dump ends with the process. A recording gets a moment for its end.
     fn drop(&mut self) {
         self.change(|c| c.stop = true);
+        let until = Instant::now() + CLOSE_MAX;
+        while lock(&self.shared.control).records
+            && self.thread.as_ref().is_some_and(|t| !t.is_finished())
+            && Instant::now() < until
+        {
+            std::thread::sleep(CLOSE_MAX / 50);
+        }
         if let Some(t) = self.thread.take()
             && t.is_finished()
         {
@@ -171,6 +192,9 @@ impl Drop for Poller {
     }
 }
 
+/// Time for the end of a recording.
+const CLOSE_MAX: Duration = Duration::from_millis(500);
+
 /// Nice value of the collector thread, so that drawing and other processes go first.
 const NICE: i32 = 5;
 
@@ -178,7 +202,7 @@ fn poll(
     shared: &Shared,
     source: &mut dyn Source,
     max_cpu: f64,
-    (context, mut past): (&Context, Past),
+    (context, mut past, mut beside): (&Context, Past, Beside),
     mut engine: Engine,
     send: &mut dyn FnMut(PollEvent) -> bool,
 ) {
@@ -197,7 +221,21 @@ fn poll(
             let mut c = lock(&shared.control);
             loop {
                 if c.stop {
+                    drop(c);
+                    // An end that cannot be written is not worth an error.
+                    let _ = beside.end();
                     return;
+                }
+                if let Some(on) = c.record.take() {
+                    drop(c);
+                    let (state, what) = if on { beside.begin() } else { beside.end() };
+                    let event = PollEvent::Recording(state, what);
+                    if !send(event) {
+                        return;
+                    }
+                    c = lock(&shared.control);
+                    c.records = state != Recorded::Off;
+                    continue;
                 }
                 if let Some(ns) = c.resume.take() {
                     source.resume(ns);
@@ -253,9 +291,19 @@ fn poll(
             wants.needs.attrs = AttrSet::NONE;
             wants.max_sockets = Some(FIRST_SOCKETS);
         }
-        let mut rows = None;
+        let protos = wants.protos;
+        let records = beside.is_on() && wants.max_sockets.is_none();
+        if records {
+            wants = wants.with_recording();
+        }
+        let (mut rows, mut to_record) = (None, None);
         let event = match source.sample(&wants) {
             Ok(mut sample) => {
+                if records {
+                    to_record = Some(sample.clone());
+                    // Of what is read for the recording alone, the screen shows nothing.
+                    sample.retain_protos(protos);
+                }
                 sample.services = Arc::clone(&context.services);
                 sample.hosts = Arc::clone(&context.hosts);
                 let snap = engine.step(sample);
@@ -274,6 +322,12 @@ fn poll(
         held |= matches!(event, PollEvent::EndOfRecording);
         if !send(event) {
             return;
+        }
+        if let Some((state, what)) = to_record.and_then(|sample| beside.push(sample)) {
+            lock(&shared.control).records = state != Recorded::Off;
+            if !send(PollEvent::Recording(state, what)) {
+                return;
+            }
         }
         // The next poll is not yet due, and what shows this one does not wait.
         if let Some(rows) = rows {
@@ -367,12 +421,15 @@ mod tests {
             Box::new(Requests(requests)),
             Wants::default(),
             (Duration::from_secs(3600), 1.0),
-            Context {
-                services: Arc::default(),
-                hosts: Arc::default(),
-                rules: crate::model::AlertRules::default(),
-            },
-            Past::Ring(crate::recording::Ring::new(Duration::ZERO, 0)),
+            (
+                Context {
+                    services: Arc::default(),
+                    hosts: Arc::default(),
+                    rules: crate::model::AlertRules::default(),
+                },
+                Past::Ring(crate::recording::Ring::new(Duration::ZERO, 0)),
+                Beside::default(),
+            ),
             Engine::new(),
             |_| true,
         )

@@ -293,6 +293,13 @@ impl Sample {
         }
     }
 
+    /// Leaves the sockets of these protocols.
+    pub fn retain_protos(&mut self, protos: super::wants::ProtoSet) {
+        if self.sockets.iter().any(|s| !protos.has(s.proto)) {
+            self.sockets.retain(|s| protos.has(s.proto));
+        }
+    }
+
     /// Network namespace index of a process.
     pub fn netns_of(&self, pid: u32) -> u16 {
         let found = self.netns_by_pid.binary_search_by_key(&pid, |(p, _)| *p);

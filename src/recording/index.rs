@@ -103,6 +103,18 @@ impl Recording {
         self.skipped
     }
 
+    /// True if this directory is not the one of any of its files.
+    pub fn is_separate(&self, dir: &Path) -> bool {
+        let Ok(dir) = std::fs::canonicalize(dir) else { return true };
+        let holds = |f: &Path| std::fs::canonicalize(f).is_ok_and(|f| f.parent() == Some(&*dir));
+        !self.files.iter().any(|(f, _)| holds(f))
+    }
+
+    /// True if all samples are redacted.
+    pub fn is_redacted(&self) -> bool {
+        self.places.iter().all(|p| p.head.redacted)
+    }
+
     /// Sample by number.
     pub fn moment(&self, number: usize) -> Option<Moment> {
         self.places.get(number).map(|p| Moment { number, at: p.head.at })

@@ -9,7 +9,7 @@ pub(crate) use overlay::{NamePrompt, Overlay};
 
 use super::command::Focus;
 use super::completion_menu::History;
-use super::event::{PastPosition, ProbeRequest, ProbeResult};
+use super::event::{PastPosition, ProbeRequest, ProbeResult, Recorded};
 use super::nav_history::NavHistory;
 use super::socket_history::SocketHistory;
 use super::theme::{ASCII, Color, Glyphs, Palette, Theme, UNICODE, contrast};
@@ -66,6 +66,8 @@ pub struct App {
     pub(crate) seeking: bool,
     /// The data is a recording.
     pub(crate) recorded: bool,
+    /// State of the recording that is written.
+    pub(crate) recording: Recorded,
     /// The last sample of a recording was received.
     pub(crate) ended: bool,
     /// Confinement of this program, in a few words.
@@ -153,6 +155,7 @@ impl App {
             past: None,
             seeking: false,
             recorded: options.recorded,
+            recording: Recorded::Off,
             ended: false,
             sandbox: None,
             view_states,

@@ -275,6 +275,7 @@ commands! {
         "past-alert" ["A"] TABLE, "" 0, Action::Seek(SeekTo::Alert(false)), "Show the previous moment at which an alert began";
         "past-alert-next" ["a"] TABLE, "" 0, Action::Seek(SeekTo::Alert(true)), "Show the next moment at which an alert began";
         "live" ["R"] TABLE, "" 0, Action::Live, "Return from the past to what is live";
+        "record" ["ctrl-t"] TABLE, "" 0, Action::ToggleRecording, "Record what is polled to files, as sockscope record; press again to stop";
         "faster" ["+", "="] TABLE, "" 0, Action::ChangeInterval(-1), "Poll more often";
         "slower" ["-"] TABLE, "" 0, Action::ChangeInterval(1), "Poll less often";
         "refresh" ["r", "f5"] TABLE, "" 0, Action::Refresh, "Poll now";

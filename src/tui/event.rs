@@ -86,12 +86,27 @@ pub enum Event {
     Failed(String),
     /// The last sample of a recording was shown.
     EndOfRecording,
+    /// The recording that is written beside the dashboard began, ended or waits for space; the reason or directory, for the status
+    /// line.
+    Recording(Recorded, String),
     /// A moment of the past, as [`Effect::Seek`] asked for.
     Past(Arc<Snapshot>, PastPosition),
     /// A signal from the system.
     Signal(Signal),
     /// The terminal is gone; no more input.
     InputClosed,
+}
+
+/// State of the recording that is written beside the dashboard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Recorded {
+    /// None is written.
+    #[default]
+    Off,
+    /// Every sample is written.
+    On,
+    /// Nothing is written until there is space.
+    Paused,
 }
 
 /// Handled signals.
@@ -124,6 +139,8 @@ pub enum Effect {
     Refresh,
     /// Show a moment of the past, seen from a time, nanoseconds since 1970; `None`: from the moment that was sought last.
     Seek(Option<u64>, SeekTo),
+    /// Begin or end writing a recording.
+    Record(bool),
     /// Continue a recording after this moment, nanoseconds since 1970.
     Resume(u64),
     /// Turn mouse capture on or off.
@@ -278,6 +295,8 @@ pub enum Action {
     Seek(SeekTo),
     /// Return from the past.
     Live,
+    /// Begin or end writing a recording.
+    ToggleRecording,
     /// Mark or unmark the row.
     Mark,
     /// Mark all rows that match, or unmark all.

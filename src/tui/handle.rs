@@ -124,6 +124,11 @@ impl App {
                 self.show_past(snap);
                 vec![]
             }
+            Event::Recording(state, what) => {
+                self.recording = state;
+                self.status_message = Some(strip_os_error(&what).into_owned());
+                vec![]
+            }
             Event::EndOfRecording => {
                 self.ended = true;
                 vec![]

@@ -7,7 +7,7 @@ mod filter;
 use super::app::{App, NamePrompt, Overlay};
 use super::chart;
 use super::completion_menu::Menu;
-use super::event::{Action, Effect, FoldTo, Motion, SeekTo};
+use super::event::{Action, Effect, FoldTo, Motion, Recorded, SeekTo};
 use super::layout::state_bar;
 use super::{details, navigate, offers, overlay};
 use crate::explain::explain;
@@ -163,6 +163,10 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
         Action::ActionList => app.overlay = Some(Overlay::Act(0)),
         Action::Seek(to) => return seek(app, to),
         Action::Live => return live(app),
+        Action::ToggleRecording if app.recorded => {
+            app.status_message = Some(tr("a recording is shown: nothing to record").to_owned());
+        }
+        Action::ToggleRecording => return vec![Effect::Record(app.recording == Recorded::Off)],
         Action::ToggleNames => {
             app.names = !app.names;
             let how = if app.names {

@@ -52,7 +52,7 @@ const COMMON: &[&str] = &[
     "dev-hugepages.mount",
 ];
 
-/// Ends of components that say what they are.
+/// Kinds of units.
 const SUFFIXES: [&str; 8] =
     [".service", ".scope", ".slice", ".socket", ".mount", ".swap", ".timer", ".nspawn"];
 
