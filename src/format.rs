@@ -4,6 +4,7 @@ pub mod column;
 pub mod column_layout;
 pub mod did_you_mean;
 pub mod duration;
+pub mod moment;
 pub mod number;
 mod style;
 mod tcp_field;

@@ -50,7 +50,7 @@ pub use limit::{
     Alert, AlertRules, Counters, FullIn, Level, Limit, LimitKind, LimitSubject, ListenQueue, NetCounters,
     SystemLimits, Unjudged, UnjudgedPart,
 };
-pub use mark::Mark;
+pub use mark::{Mark, Period};
 pub use nat::{FilterVerdict, Filtered, Forward, ForwardKind, Forwards, Hooks};
 pub use netns::Netns;
 pub use process::{FdKind, FdKinds, FdTarget, FdUsage, Halted, Owner, ProcInfo, ProcUsage, Process};

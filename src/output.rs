@@ -4,6 +4,7 @@
 //! characters never reach a terminal or a file raw, and JSON is valid for any name.
 
 pub mod csv;
+mod differences;
 mod event;
 mod graph;
 mod grid;
@@ -11,6 +12,7 @@ pub mod json;
 pub mod table;
 
 use crate::model::Snapshot;
+pub use differences::Differences;
 pub use event::Event;
 pub use grid::{Grid, JsonHead, JsonKeys, Listing, Rows};
 use std::io::{self, Write};

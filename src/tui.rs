@@ -19,6 +19,7 @@ pub mod arrange;
 mod canvas;
 mod chart;
 pub mod command;
+mod compare;
 mod completion_menu;
 pub(crate) mod details;
 pub mod draw;
@@ -37,6 +38,7 @@ mod navigate;
 pub(crate) mod offers;
 mod on_screen;
 pub mod overlay;
+pub mod past;
 pub mod screenshot;
 mod socket_history;
 mod synonyms;
@@ -47,7 +49,8 @@ mod view_state;
 
 pub use app::{App, Options};
 pub use draw::draw;
-pub use event::{Action, Effect, Event, Latest, PastPosition, SeekTo, Signal};
+pub use event::{Action, Effect, Event, Latest, Signal};
+pub use past::{PastPosition, Searched, SeekRequest, SeekTo};
 pub use theme::Color;
 pub use update::update;
 

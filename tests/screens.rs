@@ -5,6 +5,8 @@
 
 #[path = "screens/events.rs"]
 mod events;
+#[path = "screens/past.rs"]
+mod past;
 #[path = "screens/world.rs"]
 mod world;
 
@@ -12,10 +14,8 @@ use crossterm::event::{Event as Input, KeyModifiers, MouseButton, MouseEvent, Mo
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::layout::Size;
-use sockscope::model::{FaultKind, FaultSubject, Mark, Reads, Snapshot, State};
-use sockscope::tui::{
-    App, Color, Effect, Event, Latest, Options, PastPosition, SeekTo, draw, key_script, run_loop,
-};
+use sockscope::model::{FaultKind, FaultSubject, Reads, Snapshot, State};
+use sockscope::tui::{App, Color, Effect, Event, Latest, Options, draw, key_script, run_loop};
 use std::sync::{Arc, LazyLock, mpsc};
 use std::time::Duration;
 
@@ -43,10 +43,13 @@ impl Screen {
 
     /// Types a key script.
     fn press(mut self, keys: &str) -> Self {
-        for e in key_script::keys(keys) {
-            self.app.handle(Event::Input(e));
-        }
+        self.types(keys);
         self
+    }
+
+    /// Types a key script; the effects.
+    fn types(&mut self, keys: &str) -> Vec<Effect> {
+        key_script::keys(keys).into_iter().flat_map(|e| self.app.handle(Event::Input(e))).collect()
     }
 
     fn mouse(&mut self, kind: MouseEventKind, column: u16, row: u16) {
@@ -76,6 +79,12 @@ impl Screen {
 
     /// The text of the screen.
     fn text(mut self) -> (Self, String) {
+        let out = self.screen();
+        (self, out)
+    }
+
+    /// The text of the screen as it is now.
+    fn screen(&mut self) -> String {
         self.terminal.draw(|f| draw(&self.app, f)).unwrap();
         let buffer = self.terminal.backend().buffer().clone();
         let mut out = String::new();
@@ -94,11 +103,11 @@ impl Screen {
             out.push_str(line.trim_end());
             out.push('\n');
         }
-        (self, out)
+        out
     }
 
-    fn show(self) -> String {
-        self.text().1
+    fn show(mut self) -> String {
+        self.screen()
     }
 }
 
@@ -202,32 +211,6 @@ fn recording_is_never_shown_as_live() {
         ended.app.handle(Event::EndOfRecording);
         let shown = ended.show();
         assert!(shown.contains("end of the recording") && !shown.contains("failing"), "{w}x{h}:\n{shown}");
-    }
-}
-
-#[test]
-fn past_is_shown_with_its_time_until_the_return() {
-    let marks: Arc<[Mark]> =
-        POLLS.iter().map(|s| Mark { at: s.sample.at, alerts: 0, states: s.states }).collect();
-    for (w, h) in [(60, 15), (80, 24), (160, 45)] {
-        let mut s = Screen::new(w, h);
-        let effects = s.app.handle(Event::Input(key_script::keys(",").remove(0)));
-        let newest = POLLS.last().unwrap();
-        let wanted = Effect::Seek(Some(newest.sample.at.unix_ns), SeekTo::Samples(-1));
-        assert!(effects.contains(&wanted), "{effects:?}");
-        // Not answered yet: the next step is seen from there.
-        let effects = s.app.handle(Event::Input(key_script::keys("<").remove(0)));
-        assert!(effects.contains(&Effect::Seek(None, SeekTo::Seconds(-60))), "{effects:?}");
-        let position = PastPosition { number: 1, marks: Arc::clone(&marks) };
-        s.app.handle(Event::Past(Arc::clone(&POLLS[1]), position));
-        let past = s.show();
-        assert!(past.contains("the past, ") && past.contains("ESTABLISHED 08:00:00 "), "{w}x{h}:\n{past}");
-        assert!(!past.contains("live 1s"), "{w}x{h}:\n{past}");
-        let mut s = Screen::new(w, h);
-        let position = PastPosition { number: 1, marks: Arc::clone(&marks) };
-        s.app.handle(Event::Past(Arc::clone(&POLLS[1]), position));
-        let live = s.press("R").show();
-        assert!(!live.contains("the past, "), "an answer that nothing asked for: {w}x{h}:\n{live}");
     }
 }
 

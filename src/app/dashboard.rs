@@ -19,7 +19,7 @@ use crate::collect::{self, Engines};
 use crate::derive::Engine;
 use crate::format::Column;
 use crate::model::lang::{noop, set_lang, tr};
-use crate::model::{Addr, Hosts, Missing, Netns, Wants};
+use crate::model::{Addr, Hosts, Missing, Netns, ProtoSet, Wants};
 use crate::msg;
 use crate::recording::Ring;
 use crate::tui::Color;
@@ -40,11 +40,6 @@ use std::time::{Duration, Instant};
 
 /// Number of rows above which filtering and sorting run on a background thread; fewer take a few milliseconds.
 const BACKGROUND_ABOVE: usize = 10_000;
-
-/// Time that the dashboard can go back.
-const PAST: Duration = Duration::from_secs(600);
-/// Most bytes of memory for it: two to fifteen minutes of a hundred thousand sockets, by how many of them change.
-const PAST_BYTES: usize = 64 << 20;
 
 /// Runs until the user quits, the terminal closes or a signal arrives.
 pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> {
@@ -86,6 +81,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
                 services: Arc::clone(&plan.services),
                 hosts: Arc::clone(&hosts),
                 rules: plan.settings.alerts.rules(),
+                protos: ProtoSet::ALL,
             },
             past(plan)?,
             beside(plan),
@@ -111,9 +107,8 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
                 PollEvent::Recording(state, what) => Event::Recording(state, what),
                 PollEvent::EndOfRecording => Event::EndOfRecording,
                 PollEvent::Past(snap, position) => Event::Past(snap, position),
-                PollEvent::NoMoment => {
-                    Event::Status(tr("nothing like it in the past that is kept").to_owned())
-                }
+                PollEvent::Searching(ns) => Event::Searching(ns),
+                PollEvent::NoMoment => Event::NoMoment,
                 PollEvent::Panicked(error) => {
                     let _ = failed.send(error);
                     Event::InputClosed
@@ -147,8 +142,9 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
                     poller.set_interval(i);
                 }
                 Effect::Refresh => poller.refresh(),
-                Effect::Seek(from, to) => poller.seek(from, to),
                 Effect::Record(on) => poller.record(on),
+                Effect::Seek(request) => poller.seek(request),
+                Effect::StopSearch => poller.stop_search(),
                 Effect::Resume(ns) => poller.resume(ns),
                 Effect::Mouse(taken) => {
                     let _ = terminal::mouse(taken);
@@ -256,7 +252,7 @@ pub(super) fn options(plan: &Plan, list: &ListPlan, env: &TerminalEnv) -> Result
         status_message: Some(plan.notes.iter().chain(&plan.mistyped).cloned().collect::<Vec<_>>().join("; "))
             .filter(|s| !s.is_empty()),
         view: plan.settings.view.clone().set().map(|view| view.0),
-        protos: crate::model::wants::ProtoSet::TCP_UDP,
+        protos: ProtoSet::TCP_UDP,
         color: palette.as_ref().map_or(depth, |p| depth.least(p.most)),
         palette,
         ground: env.background(),
@@ -307,7 +303,7 @@ fn table_columns(plan: &Plan, list: &ListPlan) -> Vec<(String, Vec<&'static Colu
 fn past(plan: &Plan) -> Result<Past, RunError> {
     Ok(match open_recording(plan, true)? {
         Some(recorded) => Past::Recording(Box::new(recorded.into_recording())),
-        None => Past::Ring(Ring::new(PAST, PAST_BYTES)),
+        None => Past::Ring(Ring::new(plan.settings.past_time, plan.settings.past_memory.0)),
     })
 }
 

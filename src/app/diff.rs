@@ -8,10 +8,10 @@ use super::print::print_error;
 use super::reader::Reader;
 use crate::cli::diff::{DiffPlan, DiffSide};
 use crate::cli::{Plan, UsageError};
-use crate::format::{Column, Kind, Value, date_and_time};
-use crate::model::{Missing, Snapshot, Wants};
-use crate::output::{self, Format, Grid, JsonKeys, Listing};
-use crate::view::diff::{Difference, differences, is_same_boot};
+use crate::format::{Column, date_and_time};
+use crate::model::{Snapshot, Wants};
+use crate::output::{self, Differences, Format, JsonKeys, Listing};
+use crate::view::diff::{differences, is_same_boot};
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -30,9 +30,9 @@ pub(super) fn run(plan: &Plan, diff: &DiffPlan) -> Result<ExitStatus, RunError> 
     if !is_same_boot(&before, &after) {
         print_error("another host or another boot: compared by name and endpoint");
     }
-    let columns: Vec<&'static Column> = COLUMNS.iter().collect();
+    let columns: Vec<&'static Column> = Differences::COLUMNS.iter().collect();
     let listing = Listing {
-        grid: &Rows { rows: &rows, columns: &columns },
+        grid: &Differences { rows: &rows, columns: &columns },
         header: diff.header,
         style: &style(plan, &TerminalEnv::read()),
         width: width(),
@@ -65,69 +65,4 @@ fn snapshot(plan: &Plan, side: &DiffSide) -> Result<Arc<Snapshot>, RunError> {
         }
     };
     Reader::of_recording(plan, open_path(path, at)?, Wants::recording()).poll()
-}
-
-/// Differences as rows.
-struct Rows<'a> {
-    rows: &'a [Difference],
-    columns: &'a [&'static Column],
-}
-
-/// Column of [`Rows`]: its values are not those of a snapshot. Of lower `priority` is what gives way first on a narrow terminal.
-const fn column(
-    name: &'static str,
-    title: &'static str,
-    kind: Kind,
-    priority: u8,
-    help: &'static str,
-) -> Column {
-    Column::new(name, title, kind, priority, |_, _| Value::Missing(Missing::NotApplicable), help)
-}
-
-static COLUMNS: [Column; 9] = [
-    column("change", "CHANGE", Kind::Text, 0, "Kind of the difference: new, gone or changed.").wide(7, 7, 7),
-    column(
-        "subject",
-        "SUBJECT",
-        Kind::Text,
-        0,
-        "Thing that differs: listener, connections, process or limit.",
-    )
-    .wide(11, 11, 11),
-    column("name", "NAME", Kind::Text, 0, "Endpoint, process, or owner of the limit.").wide(12, 30, 60),
-    column("process", "PROCESS", Kind::Text, 20, "Names of the processes."),
-    column("netns", "NETNS", Kind::Text, 30, "Network namespace."),
-    column("before", "BEFORE", Kind::Text, 0, "State before.").wide(8, 24, 60),
-    column("after", "AFTER", Kind::Text, 0, "State after.").wide(8, 24, 60),
-    column("opened", "OPENED", Kind::Count, 10, "Connections opened in between and still open."),
-    column("closed", "CLOSED", Kind::Count, 10, "Connections closed in between."),
-];
-
-impl Grid for Rows<'_> {
-    fn columns(&self) -> &[&'static Column] {
-        self.columns
-    }
-
-    fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    fn value(&self, row: usize, column: usize) -> Value<'_> {
-        let d = &self.rows[row];
-        let text = |t: &'_ String| {
-            if t.is_empty() { Value::Missing(Missing::NotApplicable) } else { Value::from(t.clone()) }
-        };
-        let count = |n: Option<u64>| n.map_or(Value::Missing(Missing::NotApplicable), Value::from);
-        match column {
-            0 => Value::text(d.change.name()),
-            1 => Value::text(d.subject.name()),
-            2 => text(&d.name),
-            3 => text(&d.process),
-            4 => text(&d.netns),
-            5 => text(&d.before),
-            6 => text(&d.after),
-            7 => count(d.turnover.map(|t| t.0)),
-            _ => count(d.turnover.map(|t| t.1)),
-        }
-    }
 }

@@ -2,10 +2,10 @@
 
 use super::{environment, listing};
 use crate::cli::{Plan, user_file};
-use crate::format::thousands;
+use crate::format::{Column, thousands};
 use crate::model::lang::in_english;
 use crate::msg;
-use crate::output::{self, Format, JsonHead, JsonKeys, Listing, Rows};
+use crate::output::{self, Differences, Format, Grid, JsonHead, JsonKeys, Listing, Rows};
 use crate::tui::export::Export;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -31,24 +31,32 @@ fn write_in(
         Export::Text(_, text) => out.write_all(text.as_bytes()).map(|()| None),
         Export::Rows(form, shown) => {
             let grid = Rows { snap: &shown.snap, columns: &shown.columns, rows: &shown.rows };
-            let form = Format::ALL.iter().find(|(_, n)| n == form).map_or(Format::Table, |(f, _)| *f);
-            let style = listing::style(plan, &environment::TerminalEnv::read());
-            let listing = Listing {
-                grid: &grid,
-                header: true,
-                style: &style,
-                width: None,
-                optional: 0,
-                keys: JsonKeys::All(JsonHead::new(&shown.snap)),
-                color: false,
-            };
-            output::write(&mut out, form, &listing).map(|()| Some(shown.rows.len()))
+            write_grid(&mut out, plan, form, &grid, JsonKeys::All(JsonHead::new(&shown.snap)))
+        }
+        Export::Differences(form, rows) => {
+            let columns: Vec<&'static Column> = Differences::COLUMNS.iter().collect();
+            let grid = Differences { rows, columns: &columns };
+            write_grid(&mut out, plan, form, &grid, JsonKeys::Columns)
         }
     });
     match written {
         Ok(rows) => Ok((file, rows)),
         Err(e) => Err((file, e)),
     }
+}
+
+/// Writes rows in the format of this name; their number.
+fn write_grid(
+    out: &mut dyn io::Write,
+    plan: &Plan,
+    form: &str,
+    grid: &dyn Grid,
+    keys: JsonKeys,
+) -> io::Result<Option<usize>> {
+    let form = Format::ALL.iter().find(|(_, n)| *n == form).map_or(Format::Table, |(f, _)| *f);
+    let style = listing::style(plan, &environment::TerminalEnv::read());
+    let listing = Listing { grid, header: true, style: &style, width: None, optional: 0, keys, color: false };
+    output::write(out, form, &listing).map(|()| Some(grid.len()))
 }
 
 #[cfg(test)]

@@ -1,13 +1,24 @@
 //! Moments of the past for the dashboard: which one is meant, and its snapshot.
 
+mod search;
+
 use crate::derive::Engine;
-use crate::model::{AlertRules, Hosts, Services, Snapshot};
+use crate::model::sample::{Event, EventCount};
+use crate::model::{AlertRules, Hosts, Period, ProtoSet, Sample, Services, Snapshot};
 use crate::recording::{Moments, Recording, RecordingError, Ring};
-use crate::tui::{PastPosition, SeekTo};
+use crate::tui::{PastPosition, Searched, SeekRequest, SeekTo};
+pub(super) use search::{Search, Slice};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
-/// Samples before a moment from which its rates, ages and trends are derived: the decoder has to read those in between anyway.
+/// Samples before a moment from which its rates, ages and trends are derived. All of them are read, and these are derived from.
 const HISTORY: [usize; 6] = [19, 10, 5, 2, 1, 0];
+/// Most samples that are read for the events before a moment.
+const MOST_EVENT_SAMPLES: usize = 300;
+/// Sockets that are read for the events before a moment, of all samples: some tens of milliseconds.
+const EVENT_SOCKETS: usize = 200_000;
+/// Most parts of the time bar: as many as a wide terminal has columns.
+const MOST_PERIODS: usize = 512;
 
 /// Data that a snapshot needs beside its sample.
 #[derive(Debug)]
@@ -15,6 +26,18 @@ pub(super) struct Context {
     pub(super) services: Arc<Services>,
     pub(super) hosts: Arc<Hosts>,
     pub(super) rules: AlertRules,
+    /// Protocols that are shown.
+    pub(super) protos: ProtoSet,
+}
+
+impl Context {
+    /// A sample that was read back, with what is not recorded.
+    fn complete(&self, mut sample: Sample) -> Sample {
+        sample.retain_protos(self.protos);
+        sample.services = Arc::clone(&self.services);
+        sample.hosts = Arc::clone(&self.hosts);
+        sample
+    }
 }
 
 /// The past of the dashboard.
@@ -36,63 +59,145 @@ impl Past {
     }
 }
 
-/// Number of the moment that is meant, seen from the one that is shown; `None` if there is none.
-fn target(moments: &dyn Moments, shown_ns: u64, to: SeekTo) -> Option<usize> {
-    const DAY: u64 = 86_400_000_000_000;
-    let last = moments.len().checked_sub(1)?;
+/// Number of the moment that is meant, seen from the one that is shown; `Break` if it is to be searched for.
+fn target(moments: &dyn Moments, shown_ns: u64, to: SeekTo) -> ControlFlow<(Searched, bool), Option<usize>> {
+    let Some(last) = moments.len().checked_sub(1) else { return ControlFlow::Continue(None) };
     let shown = moments.number_at(shown_ns);
-    let alerts = |n: usize| moments.mark(n).map_or(0, |m| m.alerts);
-    let begins = |n: &usize| *n > 0 && alerts(*n) > alerts(*n - 1);
-    match to {
+    let number = match to {
         SeekTo::Samples(by) => Some(shown.saturating_add_signed(by as isize).min(last)),
         SeekTo::Seconds(by) => {
             Some(moments.number_at(shown_ns.saturating_add_signed(i64::from(by) * 1_000_000_000)))
         }
-        SeekTo::TimeOfDay(time) => {
-            let newest = moments.mark(last)?.at.unix_ns;
-            let today = newest / DAY * DAY + time;
-            Some(moments.number_at(if today > newest { today.saturating_sub(DAY) } else { today }))
+        SeekTo::Moment(moment) => moments.mark(last).map(|m| moments.number_at(moment.resolve(m.at.unix_ns))),
+        SeekTo::Begin(what, forward) => {
+            let alerts = |n: usize| moments.mark(n).and_then(|m| m.alerts);
+            let all_known = alerts(0).is_some() && alerts(last).is_some();
+            if what != Searched::Alert || !all_known {
+                return ControlFlow::Break((what, forward));
+            }
+            let begins = |n: &usize| *n > 0 && alerts(*n) > alerts(*n - 1);
+            if forward { (shown + 1..=last).find(begins) } else { (0..shown).rfind(begins) }
         }
-        SeekTo::Alert(true) => (shown + 1..=last).find(begins),
-        SeekTo::Alert(false) => (0..shown).rfind(begins),
-    }
+    };
+    ControlFlow::Continue(number)
 }
 
-/// Snapshot of the moment to which these steps lead, numbered after `seq`; `sought` is the time of the last one that was sought, and
-/// becomes that of this one. `None` if the last step leads nowhere, or if the moment cannot be read any more.
+/// Result of requests.
+pub(super) enum Sought {
+    /// A moment, and its place.
+    Moment(Arc<Snapshot>, PastPosition),
+    /// No moment is meant, or the one that is cannot be read any more.
+    Nothing,
+    /// It is to be searched for.
+    Search(Search),
+}
+
+/// Snapshot of the moment to which these requests lead, numbered after `seq`; `sought` is the time of the last one that was
+/// sought, and becomes that of this one.
 pub(super) fn seek(
     moments: &mut dyn Moments,
     context: &Context,
-    (steps, sought): (&[(Option<u64>, SeekTo)], &mut u64),
+    (requests, sought): (&[SeekRequest], &mut u64),
     seq: u64,
-) -> Result<Option<(Arc<Snapshot>, PastPosition)>, RecordingError> {
+) -> Result<Sought, RecordingError> {
     let mut number = None;
-    for (from, to) in steps {
-        *sought = from.unwrap_or(*sought);
-        number = target(moments, *sought, *to);
+    for request in requests {
+        *sought = request.from.unwrap_or(*sought);
+        match target(moments, *sought, request.to) {
+            ControlFlow::Continue(found) => number = found,
+            ControlFlow::Break((what, forward)) => {
+                return Ok(Sought::Search(Search::new(what, forward, request.filter.clone(), *sought)));
+            }
+        }
         if let Some(mark) = number.and_then(|n| moments.mark(n)) {
             *sought = mark.at.unix_ns;
         }
     }
-    let Some(number) = number else { return Ok(None) };
-    let mut numbers: Vec<usize> = HISTORY.iter().filter_map(|n| number.checked_sub(*n)).collect();
-    numbers.dedup();
+    match number {
+        Some(number) => moment(moments, context, number, seq),
+        None => Ok(Sought::Nothing),
+    }
+}
+
+/// Snapshot of a moment, numbered after `seq`.
+pub(super) fn moment(
+    moments: &mut dyn Moments,
+    context: &Context,
+    number: usize,
+    seq: u64,
+) -> Result<Sought, RecordingError> {
     let mut engine = Engine::new().with_alert_rules(context.rules.clone());
     engine.number_after(seq);
+    let sockets = moments.mark(number).and_then(|m| m.states).map_or(usize::MAX, |s| s.total() as usize);
+    let for_events = (EVENT_SOCKETS / sockets.max(1)).clamp(HISTORY[0], MOST_EVENT_SAMPLES);
+    let first = number.saturating_sub(for_events);
+    let mut skipped = Skipped::default();
     let mut last = None;
-    for mut sample in moments.samples(&numbers)? {
-        sample.services = Arc::clone(&context.services);
-        sample.hosts = Arc::clone(&context.hosts);
-        last = Some(engine.step(sample));
+    moments.read(first..number + 1, &mut |n, sample| {
+        if HISTORY.contains(&(number - n)) {
+            last = Some(engine.step(context.complete(skipped.before(sample.clone()))));
+        } else {
+            skipped.add(sample);
+        }
+        true
+    })?;
+    let Some(snap) = last else { return Ok(Sought::Nothing) };
+    Ok(Sought::Moment(snap, position(moments, number)))
+}
+
+/// Events of samples that nothing is derived from.
+#[derive(Default)]
+struct Skipped {
+    list: Vec<Event>,
+    counts: Vec<EventCount>,
+    lost: u64,
+}
+
+impl Skipped {
+    fn add(&mut self, sample: &Sample) {
+        self.list.extend(sample.events.list.iter().cloned());
+        self.counts.extend(sample.events.counts.iter().cloned());
+        self.lost += sample.events.lost;
     }
-    let marks = (0..moments.len()).filter_map(|n| moments.mark(n)).collect();
-    Ok(last.map(|snap| (snap, PastPosition { number, marks })))
+
+    /// The next sample, with these events before its own.
+    fn before(&mut self, mut sample: Sample) -> Sample {
+        let skipped = std::mem::take(self);
+        sample.events.list.splice(..0, skipped.list);
+        sample.events.counts.splice(..0, skipped.counts);
+        sample.events.lost += skipped.lost;
+        sample
+    }
+}
+
+/// Place of a moment, with the figures of all in at most [`MOST_PERIODS`] parts.
+fn position(moments: &dyn Moments, number: usize) -> PastPosition {
+    let count = moments.len();
+    let mut periods = vec![Period::default(); count.min(MOST_PERIODS)];
+    let mut before = None;
+    for (n, mark) in (0..count).filter_map(|n| Some((n, moments.mark(n)?))) {
+        let period = &mut periods[n * count.min(MOST_PERIODS) / count];
+        if let Some(states) = &mark.states {
+            period.states.get_or_insert_default().raise(states);
+        }
+        period.alert |= before.is_some_and(|b| mark.alerts > b);
+        before = mark.alerts.map(Some);
+    }
+    let at = |n: usize| moments.mark(n).map_or(0, |m| m.at.unix_ns);
+    PastPosition {
+        number,
+        moments: count,
+        span_ns: (at(0), at(count.saturating_sub(1))),
+        periods: periods.into(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Mark, Sample, Stamp, StateCounts};
+    use crate::format::moment::MomentArg;
+    use crate::model::{Mark, Stamp, State, StateCounts};
+    use std::ops::Range;
 
     /// Moments ten seconds apart with these numbers of alerts.
     struct Fixed(Vec<u32>);
@@ -105,11 +210,17 @@ mod tests {
         fn mark(&self, n: usize) -> Option<Mark> {
             let ns = 1_777_885_200_000_000_000 + n as u64 * 10_000_000_000;
             let at = Stamp { boot_ns: ns, unix_ns: ns };
-            self.0.get(n).map(|alerts| Mark { at, alerts: *alerts, states: StateCounts::default() })
+            let mut states = StateCounts::default();
+            (0..n).for_each(|_| states.add(State::Established));
+            self.0.get(n).map(|alerts| Mark { at, alerts: Some(*alerts), states: Some(states) })
         }
 
-        fn samples(&mut self, _: &[usize]) -> Result<Vec<Sample>, RecordingError> {
-            Ok(Vec::new())
+        fn read(
+            &mut self,
+            _: Range<usize>,
+            _: &mut dyn FnMut(usize, &Sample) -> bool,
+        ) -> Result<(), RecordingError> {
+            Ok(())
         }
     }
 
@@ -124,18 +235,35 @@ mod tests {
             (9, SeekTo::Samples(1), Some(9)),
             (9, SeekTo::Seconds(-60), Some(3)),
             (2, SeekTo::Seconds(-60), Some(0)),
-            (9, SeekTo::Alert(false), Some(7)),
-            (7, SeekTo::Alert(false), Some(6)),
-            (2, SeekTo::Alert(false), None),
-            (0, SeekTo::Alert(true), Some(2)),
-            (7, SeekTo::Alert(true), None),
+            (9, SeekTo::Begin(Searched::Alert, false), Some(7)),
+            (7, SeekTo::Begin(Searched::Alert, false), Some(6)),
+            (2, SeekTo::Begin(Searched::Alert, false), None),
+            (0, SeekTo::Begin(Searched::Alert, true), Some(2)),
+            (7, SeekTo::Begin(Searched::Alert, true), None),
             // 09:00:25 UTC.
-            (9, SeekTo::TimeOfDay(32_425_000_000_000), Some(2)),
+            (9, SeekTo::Moment(MomentArg::TimeOfDay(32_425_000_000_000)), Some(2)),
             // 10:00 is yesterday's, before all of them.
-            (9, SeekTo::TimeOfDay(36_000_000_000_000), Some(0)),
+            (9, SeekTo::Moment(MomentArg::TimeOfDay(36_000_000_000_000)), Some(0)),
         ] {
-            assert_eq!(target(&moments, at(shown), to), want, "{shown} {to:?}");
+            assert_eq!(target(&moments, at(shown), to), ControlFlow::Continue(want), "{shown} {to:?}");
         }
-        assert_eq!(target(&Fixed(vec![]), 5, SeekTo::Samples(1)), None);
+        assert_eq!(target(&Fixed(vec![]), 5, SeekTo::Samples(1)), ControlFlow::Continue(None));
+        let found = target(&moments, at(5), SeekTo::Begin(Searched::Match, true));
+        assert_eq!(found, ControlFlow::Break((Searched::Match, true)));
+    }
+
+    #[test]
+    fn periods_hold_every_moment() {
+        let alerts: Vec<u32> = (0..5000).map(|n| u32::from(n == 4000)).collect();
+        let place = position(&Fixed(alerts), 4999);
+        assert_eq!((place.moments, place.number, place.periods.len()), (5000, 4999, MOST_PERIODS));
+        let open = |p: &Period| p.states.map_or(0, |s| s.get(State::Established));
+        assert!(place.periods.is_sorted_by_key(open));
+        assert_eq!(place.periods.last().map(open), Some(4999), "the largest of the last period");
+        let alerts: Vec<usize> = (0..MOST_PERIODS).filter(|p| place.periods[*p].alert).collect();
+        assert_eq!(alerts, [4000 * MOST_PERIODS / 5000]);
+        let place = position(&Fixed(vec![0, 1, 1]), 1);
+        assert_eq!(place.periods.iter().map(|p| p.alert).collect::<Vec<_>>(), [false, true, false]);
+        assert_eq!(position(&Fixed(vec![]), 0).periods.len(), 0);
     }
 }

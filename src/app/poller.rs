@@ -2,13 +2,13 @@
 
 use super::malloc_tuning::Trimmer;
 use super::panic_report;
-use super::past::{self, Context, Past};
+use super::past::{self, Context, Past, Search, Slice, Sought};
 use super::recorder::Beside;
 use crate::collect::{CollectError, Source};
 use crate::derive::Engine;
 use crate::model::{AttrSet, Reads, Shown, Snapshot, Verify, Wants};
 use crate::tui::event::Recorded;
-use crate::tui::{PastPosition, SeekTo};
+use crate::tui::{PastPosition, SeekRequest};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -32,6 +32,8 @@ pub(super) enum PollEvent {
     Recording(Recorded, String),
     /// No moment is meant by the request.
     NoMoment,
+    /// A search in the past came to this time, nanoseconds since 1970.
+    Searching(u64),
     /// The last sample of a recording was sent before; no other follows.
     EndOfRecording,
     /// The thread panicked.
@@ -51,8 +53,10 @@ struct Control {
     interval: Duration,
     /// Poll without waiting for the interval.
     now: bool,
-    /// Steps in the past that were not taken yet, with the time from which the first is seen.
-    seeks: Vec<(Option<u64>, SeekTo)>,
+    /// Requests for the past that were not answered yet.
+    seeks: Vec<SeekRequest>,
+    /// End a search in the past.
+    stop_search: bool,
     /// Moment of a recording after which to continue.
     resume: Option<u64>,
     /// Begin or end writing a recording.
@@ -100,6 +104,7 @@ impl Poller {
                 interval,
                 now: true,
                 seeks: Vec::new(),
+                stop_search: false,
                 resume: None,
                 record: beside.at_once().then_some(true),
                 records: false,
@@ -110,7 +115,7 @@ impl Poller {
         let inner = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("poller".into()).spawn(move || {
             let result = catch_unwind(AssertUnwindSafe(|| {
-                poll(&inner, source.as_mut(), max_cpu, (&context, past, beside), engine, &mut send);
+                poll(&inner, source.as_mut(), max_cpu, (context, past, beside), engine, &mut send);
             }));
             if let Err(panic) = result {
                 send(PollEvent::Panicked(format!(
@@ -142,9 +147,17 @@ impl Poller {
         self.change(|c| c.interval = interval);
     }
 
-    /// Shows a moment of the past, seen from a time, nanoseconds since 1970; `None`: from the moment that was sought last.
-    pub(super) fn seek(&self, from: Option<u64>, to: SeekTo) {
-        self.change(|c| c.seeks.push((from, to)));
+    /// Shows a moment of the past.
+    pub(super) fn seek(&self, request: SeekRequest) {
+        self.change(|c| c.seeks.push(request));
+    }
+
+    /// Ends a search in the past.
+    pub(super) fn stop_search(&self) {
+        self.change(|c| {
+            c.seeks.clear();
+            c.stop_search = true;
+        });
     }
 
     /// Continues a recording after a moment, nanoseconds since 1970.
@@ -202,7 +215,7 @@ fn poll(
     shared: &Shared,
     source: &mut dyn Source,
     max_cpu: f64,
-    (context, mut past, mut beside): (&Context, Past, Beside),
+    (mut context, mut past, mut beside): (Context, Past, Beside),
     mut engine: Engine,
     send: &mut dyn FnMut(PollEvent) -> bool,
 ) {
@@ -216,6 +229,8 @@ fn poll(
     let mut kept: Option<Arc<Snapshot>> = None;
     // A recording is not played on while a moment of it is shown, and after its end.
     let mut held = false;
+    // Search in the past that is under way.
+    let mut search: Option<Search> = None;
     loop {
         let mut wants = {
             let mut c = lock(&shared.control);
@@ -239,23 +254,52 @@ fn poll(
                 }
                 if let Some(ns) = c.resume.take() {
                     source.resume(ns);
-                    held = false;
+                    (held, search) = (false, None);
                     c.now = true;
                 }
-                if !c.seeks.is_empty() {
-                    let steps = std::mem::take(&mut c.seeks);
+                if std::mem::take(&mut c.stop_search) {
+                    search = None;
+                }
+                let due = started.map(|s| s + pace.effective(c.interval));
+                let now = Instant::now();
+                let is_due = !held && (c.now || due.is_none_or(|due| due <= now));
+                let requests = std::mem::take(&mut c.seeks);
+                if !requests.is_empty() || (search.is_some() && !is_due) {
+                    context.protos = c.wants.protos;
                     drop(c);
                     held |= matches!(past, Past::Recording(_));
-                    let event = match past::seek(past.moments(), context, (&steps, &mut sought), engine.seq())
-                    {
-                        Ok(Some((snap, position))) => {
-                            engine.number_after(snap.seq);
-                            PollEvent::Past(snap, position)
-                        }
-                        Ok(None) => PollEvent::NoMoment,
-                        Err(e) => PollEvent::Failed(e.to_string()),
+                    let moments = past.moments();
+                    let result = match &mut search {
+                        Some(search) if requests.is_empty() => match search.slice(moments, &context) {
+                            Ok(Slice::Found(number)) => {
+                                sought = moments.mark(number).map_or(sought, |m| m.at.unix_ns);
+                                past::moment(moments, &context, number, engine.seq())
+                            }
+                            Ok(Slice::Nothing) => Ok(Sought::Nothing),
+                            Ok(Slice::Searched(ns)) if !send(PollEvent::Searching(ns)) => return,
+                            Ok(Slice::Searched(_)) => {
+                                c = lock(&shared.control);
+                                continue;
+                            }
+                            Err(e) => Err(e),
+                        },
+                        // A new request ends a search.
+                        _ => past::seek(moments, &context, (&requests, &mut sought), engine.seq()),
                     };
-                    if !send(event) {
+                    search = None;
+                    let event = match result {
+                        Ok(Sought::Moment(snap, position)) => {
+                            engine.number_after(snap.seq);
+                            Some(PollEvent::Past(snap, position))
+                        }
+                        Ok(Sought::Nothing) => Some(PollEvent::NoMoment),
+                        Ok(Sought::Search(started)) => {
+                            search = Some(started);
+                            None
+                        }
+                        Err(e) => Some(PollEvent::Failed(e.to_string())),
+                    };
+                    if event.is_some_and(|event| !send(event)) {
                         return;
                     }
                     c = lock(&shared.control);
@@ -265,8 +309,6 @@ fn poll(
                     c = shared.changed.wait(c).unwrap_or_else(PoisonError::into_inner);
                     continue;
                 }
-                let due = started.map(|s| s + pace.effective(c.interval));
-                let now = Instant::now();
                 match due {
                     Some(due) if !c.now && due > now => {
                         c = shared
@@ -426,6 +468,7 @@ mod tests {
                     services: Arc::default(),
                     hosts: Arc::default(),
                     rules: crate::model::AlertRules::default(),
+                    protos: crate::model::ProtoSet::ALL,
                 },
                 Past::Ring(crate::recording::Ring::new(Duration::ZERO, 0)),
                 Beside::default(),

@@ -2,7 +2,7 @@
 
 use super::args::{Diff, FormatArg, Output};
 use super::error::UsageError;
-use super::moment::MomentArg;
+use super::moment::{MomentArg, flag_moment};
 use crate::format::did_you_mean;
 use crate::output::Format;
 use crate::view::diff::Subject;
@@ -80,16 +80,16 @@ fn side(text: &str, from: bool) -> Result<DiffSide, UsageError> {
     if text == "now" {
         return Ok(DiffSide::Now);
     }
-    if from && let Ok(moment) = MomentArg::parse("diff", text) {
+    if from && let Ok(moment) = MomentArg::parse(text) {
         return Ok(DiffSide::Moment(moment));
     }
     // A file can have the sign in its name.
     if !std::path::Path::new(text).exists()
         && let Some((path, time)) = text.rsplit_once('@').filter(|(path, _)| !path.is_empty())
     {
-        return Ok(DiffSide::Recording(path.into(), Some(MomentArg::parse("diff", time)?)));
+        return Ok(DiffSide::Recording(path.into(), Some(flag_moment("diff", time)?)));
     }
-    if !from && MomentArg::parse("diff", text).is_ok() {
+    if !from && MomentArg::parse(text).is_ok() {
         return Err(UsageError(format!(
             "diff: {text:?} is a time: name its recording with --from, or as RECORDING@{text}"
         )));

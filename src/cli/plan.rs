@@ -7,7 +7,7 @@ use super::error::UsageError;
 use super::events::EventsPlan;
 use super::kill::KillPlan;
 use super::list_plan::{Inputs, ListPlan};
-use super::moment::MomentArg;
+use super::moment::{MomentArg, flag_moment};
 use super::record::RecordPlan;
 use super::settings::schema::Validators;
 use super::settings::value::{BackendArg, Chosen, LangArg, OwnersArg, ViewName, view_exists};
@@ -258,7 +258,7 @@ impl Plan {
 
 /// The recording that the command line names.
 fn recording(args: &mut Args) -> Result<Option<RecordingPlan>, UsageError> {
-    let at = args.global.at.as_deref().map(|t| MomentArg::parse("--at", t)).transpose()?;
+    let at = args.global.at.as_deref().map(|t| flag_moment("--at", t)).transpose()?;
     let from = args.global.from.take();
     match &args.command {
         Some(Command::Record(_)) if at.is_some() => {

@@ -2,9 +2,7 @@
 
 use super::args::Record;
 use super::error::UsageError;
-use super::settings::value::flag_duration;
-use crate::filter::number::Number;
-use crate::format::Kind;
+use super::settings::value::{flag_duration, flag_size};
 use crate::recording::Retention;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -41,7 +39,7 @@ impl RecordPlan {
             return Err(UsageError("record: --every, --for and --keep are not for a copy (--from)".into()));
         }
         let max_size = match r.max_size.as_deref() {
-            Some(text) => size("--max-size", text)?,
+            Some(text) => flag_size("--max-size", text)?,
             None => default.max_size,
         };
         let min_free = match r.min_free.as_deref() {
@@ -59,15 +57,6 @@ impl RecordPlan {
                 min_free,
             },
         })
-    }
-}
-
-/// Bytes from text: `512M`, `1G`.
-fn size(flag: &str, text: &str) -> Result<u64, UsageError> {
-    match Number::parse(text, Kind::Bytes) {
-        Some(Number::Whole(n)) if n > 0 => Ok(n),
-        Some(Number::Real(n)) if n >= 1.0 && n < u64::MAX as f64 => Ok(n as u64),
-        _ => Err(UsageError(format!("{flag}: invalid size {text:?}: expected bytes, such as 512M or 1G"))),
     }
 }
 

@@ -24,15 +24,7 @@ pub fn filter_from_cell(
         Value::Missing(_) => format!("{name}:none"),
         Value::State(s) => format!("{name}:{}", s.info().name.to_ascii_lowercase().replace('_', "-")),
         Value::Addr(a) => format!("{name}:{a}"),
-        v @ Value::Zoned { .. } => {
-            let text = format::exact(&v);
-            // An interface may have a name that the notation of addresses does not take; text is then compared.
-            if operand::is_host(&text) {
-                format!("{name}:{text}")
-            } else {
-                format!("{name}={}", quote(&text))
-            }
-        }
+        v @ Value::Zoned { .. } => address_filter(name, &format::exact(&v)),
         Value::Endpoint(e) => format!("{name}:{}", endpoint_text(&e)),
         Value::Bool(b) => format!("{name}={}", if b { "yes" } else { "no" }),
         Value::Uint(n) => format!("{name}={n}"),
@@ -41,6 +33,12 @@ pub fn filter_from_cell(
         Value::Float(n) | Value::AtLeast(n) => format!("{name}>={:.0}", n.floor()),
         Value::States(_) | Value::Levels(_) | Value::List(_) | Value::Record(_) => return None,
     })
+}
+
+/// The filter for an address or endpoint in a column, as it is shown.
+pub fn address_filter(column: &str, text: &str) -> String {
+    // An interface may have a name that the notation of addresses does not take; text is then compared.
+    if operand::is_host(text) { format!("{column}:{text}") } else { format!("{column}={}", quote(text)) }
 }
 
 /// An endpoint in filter syntax.

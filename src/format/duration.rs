@@ -1,6 +1,7 @@
 //! Durations as text.
 
 use super::style::Style;
+use std::time::Duration;
 
 /// A short duration in its best unit: `410µs`, `1.2ms`, `52ms`, `3.4s`, then as [`age`].
 pub fn duration(secs: f64, style: &Style) -> String {
@@ -39,6 +40,24 @@ pub fn age(secs: f64) -> String {
         86400..864_000 => pair(s / 86400, 'd', s % 86400 / 3600, 'h'),
         _ => format!("{}d", s / 86400),
     }
+}
+
+/// The duration of a text: `1s`, `500ms`, `0.5`, `2m`; 100 ms to a day.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let invalid = || format!("invalid duration {text:?}: expected 100ms to 1d, such as 500ms, 2s or 1m");
+    let t = text.trim();
+    let digits = t.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(t.len());
+    let number: f64 = t[..digits].parse().map_err(|_| invalid())?;
+    let unit = match t[digits..].trim() {
+        "ms" => 0.001,
+        "" | "s" | "sec" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        "d" => 86_400.0,
+        _ => return Err(invalid()),
+    };
+    let secs = number * unit;
+    if (0.1..=86_400.0).contains(&secs) { Ok(Duration::from_secs_f64(secs)) } else { Err(invalid()) }
 }
 
 #[cfg(test)]

@@ -8,8 +8,17 @@ use super::state::StateCounts;
 pub struct Mark {
     /// Time of the sample.
     pub at: Stamp,
-    /// Alerts at that time.
-    pub alerts: u32,
-    /// Sockets by state.
-    pub states: StateCounts,
+    /// Alerts at that time; `None` while nothing was derived from the sample.
+    pub alerts: Option<u32>,
+    /// Sockets by state; `None` while the sample was not read.
+    pub states: Option<StateCounts>,
+}
+
+/// Moments in a row, in figures.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Period {
+    /// Largest number of sockets by state; `None` if no sample was read.
+    pub states: Option<StateCounts>,
+    /// True if an alert began.
+    pub alert: bool,
 }

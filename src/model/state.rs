@@ -365,6 +365,12 @@ impl StateCounts {
     pub fn present(&self) -> impl Iterator<Item = (State, u32)> + '_ {
         State::all().zip(self.0).filter(|(_, n)| *n > 0)
     }
+    /// Raises each count to the other one, if that is larger.
+    pub fn raise(&mut self, o: &Self) {
+        for (a, b) in self.0.iter_mut().zip(o.0) {
+            *a = (*a).max(b);
+        }
+    }
     /// Adds other counts.
     pub fn merge(&mut self, o: &Self) {
         for (a, b) in self.0.iter_mut().zip(o.0) {

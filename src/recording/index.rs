@@ -4,9 +4,10 @@ use super::RecordingError;
 use super::retention::files;
 use super::ring::Moments;
 use crate::frame::{Decoder, FrameError, FrameHead, FrameKind, HEADER_LEN, head_of};
-use crate::model::{Mark, Sample, Stamp, StateCounts};
+use crate::model::{Mark, Sample, Stamp};
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -143,7 +144,7 @@ impl Recording {
         };
         for n in from..=number {
             self.decoded = None;
-            self.read(n)?;
+            self.decode(n)?;
             self.decoded = Some(n);
         }
         let missing = || RecordingError::Frame { path: self.path.clone(), source: FrameError::NoKey };
@@ -159,7 +160,7 @@ impl Recording {
         self.places[from..=to.min(self.places.len() - 1)].iter().all(|p| p.head.kind != FrameKind::Key)
     }
 
-    fn read(&mut self, number: usize) -> Result<(), RecordingError> {
+    fn decode(&mut self, number: usize) -> Result<(), RecordingError> {
         let unknown = RecordingError::Frame { path: self.path.clone(), source: FrameError::NoKey };
         let Some(place) = self.places.get(number) else { return Err(unknown) };
         let Some((path, file)) = self.files.get(place.file as usize) else { return Err(unknown) };
@@ -178,20 +179,22 @@ impl Moments for Recording {
 
     fn mark(&self, number: usize) -> Option<Mark> {
         // What is in a sample is known when it was read.
-        let states = StateCounts::default();
-        self.moment(number).map(|m| Mark { at: m.at, alerts: 0, states })
+        self.moment(number).map(|m| Mark { at: m.at, alerts: None, states: None })
     }
 
-    fn samples(&mut self, numbers: &[usize]) -> Result<Vec<Sample>, RecordingError> {
-        let mut out = Vec::with_capacity(numbers.len());
-        for n in numbers {
-            match self.sample(*n) {
-                Ok(sample) => out.push(sample.clone()),
+    fn read(
+        &mut self,
+        numbers: Range<usize>,
+        each: &mut dyn FnMut(usize, &Sample) -> bool,
+    ) -> Result<(), RecordingError> {
+        for n in numbers.start..numbers.end.min(self.places.len()) {
+            match self.sample(n) {
+                Ok(sample) if !each(n, sample) => break,
                 Err(e @ RecordingError::Io { .. }) => return Err(e),
-                Err(_) => {}
+                Ok(_) | Err(_) => {}
             }
         }
-        Ok(out)
+        Ok(())
     }
 }
 
@@ -376,7 +379,7 @@ mod tests {
         let written = samples(6);
         let frames = frames(&written, &[3]);
         let dir = tempfile::tempdir().unwrap();
-        let write = |range: std::ops::Range<usize>| {
+        let write = |range: Range<usize>| {
             let mut writer = Writer::open(dir.path(), Retention::default()).unwrap();
             for i in range {
                 let kind = if i % 3 == 0 { FrameKind::Key } else { FrameKind::Delta };

@@ -4,6 +4,7 @@ use super::RecordingError;
 use crate::frame::{Decoder, Encoder, FrameError, HEADER_LEN, head_of};
 use crate::model::{Mark, Sample, Snapshot};
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -40,7 +41,8 @@ impl Ring {
         }
         let frame = self.encoder.frame(&snap.sample, before.map(|s| &s.sample));
         let bytes = frame.inspect_err(|_| self.encoder.restart())?.into_boxed_slice();
-        let mark = Mark { at: snap.sample.at, alerts: snap.alerts.len() as u32, states: snap.states };
+        let alerts = Some(snap.alerts.len() as u32);
+        let mark = Mark { at: snap.sample.at, alerts, states: Some(snap.states) };
         self.bytes += bytes.len();
         let frame = Frame { mark, bytes };
         match self.chunks.back_mut() {
@@ -84,11 +86,15 @@ pub trait Moments: Send {
         self.len() == 0
     }
 
-    /// Figures of a sample; those of a recording are known when it was derived.
+    /// Figures of a sample.
     fn mark(&self, number: usize) -> Option<Mark>;
 
-    /// Samples with these numbers, ascending. One that cannot be read is left out.
-    fn samples(&mut self, numbers: &[usize]) -> Result<Vec<Sample>, RecordingError>;
+    /// Reads samples one after the other, until `each` returns false. One that cannot be read is left out.
+    fn read(
+        &mut self,
+        numbers: Range<usize>,
+        each: &mut dyn FnMut(usize, &Sample) -> bool,
+    ) -> Result<(), RecordingError>;
 
     /// Number of the last sample that is not later than a time, nanoseconds since 1970; the first if all are.
     fn number_at(&self, unix_ns: u64) -> usize {
@@ -107,27 +113,26 @@ impl Moments for Ring {
         Some(self.chunks[chunk][frame].mark)
     }
 
-    fn samples(&mut self, numbers: &[usize]) -> Result<Vec<Sample>, RecordingError> {
-        let mut out = Vec::with_capacity(numbers.len());
+    fn read(
+        &mut self,
+        numbers: Range<usize>,
+        each: &mut dyn FnMut(usize, &Sample) -> bool,
+    ) -> Result<(), RecordingError> {
+        let Some((first, skipped)) = self.place(numbers.start) else { return Ok(()) };
         let mut decoder = Decoder::new();
-        let mut at: Option<(usize, usize)> = None;
-        for (chunk, frame) in numbers.iter().filter_map(|n| self.place(*n)) {
-            let first = match at {
-                Some((c, f)) if c == chunk && f < frame => f + 1,
-                _ => 0,
-            };
-            for f in &self.chunks[chunk][first..=frame] {
-                read(&mut decoder, &f.bytes)
-                    .map_err(|source| RecordingError::Frame { path: PathBuf::from("memory"), source })?;
+        let chunks = self.chunks.iter().skip(first).flatten();
+        for (n, frame) in (numbers.start - skipped..numbers.end).zip(chunks) {
+            decode(&mut decoder, &frame.bytes)
+                .map_err(|source| RecordingError::Frame { path: PathBuf::from("memory"), source })?;
+            if n >= numbers.start && !decoder.last().is_none_or(|s| each(n, s)) {
+                break;
             }
-            at = Some((chunk, frame));
-            out.extend(decoder.last().cloned());
         }
-        Ok(out)
+        Ok(())
     }
 }
 
-fn read(decoder: &mut Decoder, bytes: &[u8]) -> Result<(), FrameError> {
+fn decode(decoder: &mut Decoder, bytes: &[u8]) -> Result<(), FrameError> {
     let (header, body) = bytes.split_first_chunk::<HEADER_LEN>().ok_or(FrameError::Truncated("header"))?;
     decoder.frame(&head_of(header)?, body).map(|_| ())
 }
@@ -166,13 +171,23 @@ mod tests {
         let mut ring = Ring::new(Duration::from_secs(600), usize::MAX);
         filled(&mut ring, &snaps);
         assert_eq!(ring.len(), 50);
-        for numbers in [&[0][..], &[49], &[3, 5, 19, 20, 41], &[20], &[19, 49]] {
-            let read = ring.samples(numbers).unwrap();
-            assert_eq!(read.len(), numbers.len());
-            for (n, sample) in numbers.iter().zip(read) {
-                assert!(sample == snaps[*n].sample, "{n}");
-            }
+        for numbers in [0..1, 49..50, 3..41, 20..21, 19..50, 0..50, 45..90, 60..90, 7..7] {
+            let mut read = Vec::new();
+            ring.read(numbers.clone(), &mut |n, sample| {
+                assert!(*sample == snaps[n].sample, "{n}");
+                read.push(n);
+                true
+            })
+            .unwrap();
+            assert_eq!(read, numbers.filter(|n| *n < 50).collect::<Vec<_>>());
         }
+        let mut read = 0;
+        ring.read(10..50, &mut |n, _| {
+            read += 1;
+            n < 12
+        })
+        .unwrap();
+        assert_eq!(read, 3, "10, 11, 12");
         let at = |n: usize| snaps[n].sample.at.unix_ns;
         for (ns, want) in [(at(7), 7), (at(7) + 1, 7), (0, 0), (u64::MAX, 49)] {
             assert_eq!(ring.number_at(ns), want);
@@ -190,6 +205,12 @@ mod tests {
         let mut ring = Ring::new(Duration::MAX, all * 50);
         filled(&mut ring, &snaps);
         assert!(ring.bytes() <= all * 50 + all * CHUNK * 3 && ring.len() < 200, "{}", ring.len());
-        assert_eq!(ring.samples(&[0]).unwrap().len(), 1);
+        let mut read = 0;
+        ring.read(0..1, &mut |_, _| {
+            read += 1;
+            true
+        })
+        .unwrap();
+        assert_eq!(read, 1);
     }
 }

@@ -9,8 +9,9 @@ pub(crate) use overlay::{NamePrompt, Overlay};
 
 use super::command::Focus;
 use super::completion_menu::History;
-use super::event::{PastPosition, ProbeRequest, ProbeResult, Recorded};
+use super::event::{ProbeRequest, ProbeResult, Recorded};
 use super::nav_history::NavHistory;
+use super::past::PastPosition;
 use super::socket_history::SocketHistory;
 use super::theme::{ASCII, Color, Glyphs, Palette, Theme, UNICODE, contrast};
 use super::view_state::ViewState;
@@ -64,6 +65,8 @@ pub struct App {
     pub(crate) past: Option<PastPosition>,
     /// A moment of the past was asked for.
     pub(crate) seeking: bool,
+    /// Moment from which differences are listed.
+    pub(crate) compare_from: Option<Arc<Snapshot>>,
     /// The data is a recording.
     pub(crate) recorded: bool,
     /// State of the recording that is written.
@@ -154,6 +157,7 @@ impl App {
             failed: None,
             past: None,
             seeking: false,
+            compare_from: None,
             recorded: options.recorded,
             recording: Recorded::Off,
             ended: false,
@@ -261,8 +265,9 @@ impl App {
                 | Overlay::Saved(_)
                 | Overlay::Act(_)
                 | Overlay::Alerts(_)
-                | Overlay::Write(_),
+                | Overlay::Write(..),
             ) => Focus::Pick,
+            Some(Overlay::Differences(..)) => Focus::Differences,
             Some(Overlay::Confirm(..)) => Focus::Confirm,
             Some(Overlay::Name { .. }) => Focus::Name,
             Some(Overlay::Help { typing: Some(_), .. }) => Focus::Find,

@@ -2,8 +2,9 @@
 //!
 //! Key bar, help, palette, [`super::keymap`], man page and reference are generated from it.
 
-use super::event::{Action, Edit, FoldTo, Motion, SeekTo};
+use super::event::{Action, Edit, FoldTo, Motion};
 use super::key;
+use super::past::{Searched, SeekTo};
 use bitflags::bitflags;
 
 /// The keyboard focus.
@@ -31,6 +32,8 @@ pub enum Focus {
     Palette,
     /// The search of the help while it is edited.
     Find,
+    /// The list of differences.
+    Differences,
 }
 
 bitflags! {
@@ -48,9 +51,10 @@ bitflags! {
         const CONFIRM = 1 << Focus::Confirm as u16;
         const PALETTE = 1 << Focus::Palette as u16;
         const FIND = 1 << Focus::Find as u16;
+        const DIFFERENCES = 1 << Focus::Differences as u16;
         /// Focus in which lines can be scrolled.
         const SCROLL = Self::TABLE.bits() | Self::SORT.bits() | Self::HELP.bits() | Self::COLUMNS.bits()
-            | Self::PICK.bits() | Self::CONFIRM.bits();
+            | Self::PICK.bits() | Self::CONFIRM.bits() | Self::DIFFERENCES.bits();
         /// Focus in which text is edited.
         const TEXT = Self::FILTER.bits() | Self::NAME.bits() | Self::PALETTE.bits() | Self::FIND.bits();
         /// Everywhere.
@@ -62,7 +66,7 @@ bitflags! {
 
 impl Focus {
     /// Every focus.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Table,
         Self::Filter,
         Self::States,
@@ -74,6 +78,7 @@ impl Focus {
         Self::Confirm,
         Self::Palette,
         Self::Find,
+        Self::Differences,
     ];
 
     const fn set(self) -> FocusSet {
@@ -268,12 +273,19 @@ commands! {
     }
     Control {
         "pause" ["space"] TABLE, "pause" 6, Action::Pause, "Pause the display; polling continues and the header counts changes";
-        "past-sample" [","] TABLE, "" 0, Action::Seek(SeekTo::Samples(-1)), "Show the sample before: the last 10 minutes are kept";
+        "past-sample" [","] TABLE, "" 0, Action::Seek(SeekTo::Samples(-1)), "Show the sample before: the last minutes are kept";
         "past-sample-next" ["."] TABLE, "" 0, Action::Seek(SeekTo::Samples(1)), "Show the next sample; after the last one live again";
         "past-minute" ["<"] TABLE, "" 0, Action::Seek(SeekTo::Seconds(-60)), "Show the moment a minute before";
         "past-minute-next" [">"] TABLE, "" 0, Action::Seek(SeekTo::Seconds(60)), "Show the moment a minute later";
-        "past-alert" ["A"] TABLE, "" 0, Action::Seek(SeekTo::Alert(false)), "Show the previous moment at which an alert began";
-        "past-alert-next" ["a"] TABLE, "" 0, Action::Seek(SeekTo::Alert(true)), "Show the next moment at which an alert began";
+        "past-alert" ["A"] TABLE, "" 0, Action::Seek(SeekTo::Begin(Searched::Alert, false)), "Show the previous moment at which an alert began";
+        "past-alert-next" ["a"] TABLE, "" 0, Action::Seek(SeekTo::Begin(Searched::Alert, true)), "Show the next moment at which an alert began";
+        "past-finding" ["B"] TABLE, "" 0, Action::Seek(SeekTo::Begin(Searched::Finding, false)), "Show the previous moment at which a finding began";
+        "past-finding-next" ["b"] TABLE, "" 0, Action::Seek(SeekTo::Begin(Searched::Finding, true)), "Show the next moment at which a finding began";
+        "past-match" ["#"] TABLE, "" 0, Action::Seek(SeekTo::Begin(Searched::Match, false)), "Show the previous moment at which a row began to match the filter";
+        "past-match-next" ["*"] TABLE, "" 0, Action::Seek(SeekTo::Begin(Searched::Match, true)), "Show the next moment at which a row began to match the filter";
+        "compare-write" ["w"] DIFFERENCES, "export" 2, Action::ExportList, "Export the differences: table, CSV, JSON";
+        "compare-open" ["enter", "space"] DIFFERENCES, "show" 1, Action::Enter, "Show the rows of this difference; of what is gone in the past";
+        "compare" ["D"] TABLE, "" 0, Action::Compare, "Mark this moment; at another one list the differences, at the same one unmark it";
         "live" ["R"] TABLE, "" 0, Action::Live, "Return from the past to what is live";
         "record" ["ctrl-t"] TABLE, "" 0, Action::ToggleRecording, "Record what is polled to files, as sockscope record; press again to stop";
         "faster" ["+", "="] TABLE, "" 0, Action::ChangeInterval(-1), "Poll more often";
@@ -291,10 +303,10 @@ commands! {
         "help" ["?", "f1"] MAIN | SORT, "help" 5, Action::Help, "Help";
         "find" ["/"] HELP, "search" 2, Action::Find, "Search the help";
         "find-keep" ["enter"] FIND, "done" 1, Action::Enter, "Show the matches";
-        "back" ["esc"] MAIN | SORT | HELP | COLUMNS | PICK | CONFIRM, "back" 3, Action::Back, "Back: close what is open, then clear the marks, then the filter";
+        "back" ["esc"] MAIN | SORT | HELP | COLUMNS | PICK | CONFIRM | DIFFERENCES, "back" 3, Action::Back, "Back: close what is open, then clear the marks, then the filter";
         "suspend" ["ctrl-z"] ALL, "" 0, Action::Suspend, "Suspend the program (fg resumes it)";
         "close-overlay" ["q", "?"] HELP, "close" 1, Action::Back, "Close the help";
-        "close-list" ["q", "c", "n"] COLUMNS | PICK | CONFIRM, "close" 5, Action::Back, "Close the list";
+        "close-list" ["q", "c", "n"] COLUMNS | PICK | CONFIRM | DIFFERENCES, "close" 5, Action::Back, "Close the list";
         "quit" ["q", "f10"] MAIN | SORT, "quit" 0, Action::Quit, "Quit";
         "quit-now" ["ctrl-c"] ALL, "" 0, Action::Quit, "Quit from anywhere";
     }

@@ -3,7 +3,8 @@
 use super::act::Act;
 use super::arrange::{ArrangeJob, ArrangeResult};
 use super::export::Export;
-use crate::model::{Addr, Mark, Missing, ProcInfo, Shown, Snapshot, Socket, State, Wants};
+use super::past::{PastPosition, SeekRequest, SeekTo};
+use crate::model::{Addr, Missing, ProcInfo, Shown, Snapshot, Socket, State, Wants};
 use crate::sync::Mailbox;
 use crate::view::preset::Preset;
 use std::sync::Arc;
@@ -91,6 +92,10 @@ pub enum Event {
     Recording(Recorded, String),
     /// A moment of the past, as [`Effect::Seek`] asked for.
     Past(Arc<Snapshot>, PastPosition),
+    /// No moment is as [`Effect::Seek`] asked for.
+    NoMoment,
+    /// A search in the past came to this time, nanoseconds since 1970.
+    Searching(u64),
     /// A signal from the system.
     Signal(Signal),
     /// The terminal is gone; no more input.
@@ -137,10 +142,12 @@ pub enum Effect {
     Arrange(Box<ArrangeJob>),
     /// Poll at once.
     Refresh,
-    /// Show a moment of the past, seen from a time, nanoseconds since 1970; `None`: from the moment that was sought last.
-    Seek(Option<u64>, SeekTo),
     /// Begin or end writing a recording.
     Record(bool),
+    /// Show a moment of the past.
+    Seek(SeekRequest),
+    /// End a search in the past.
+    StopSearch,
     /// Continue a recording after this moment, nanoseconds since 1970.
     Resume(u64),
     /// Turn mouse capture on or off.
@@ -178,28 +185,6 @@ pub enum Effect {
     Redraw,
     /// Exit.
     Quit,
-}
-
-/// Moment of the past.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SeekTo {
-    /// Number of samples later, or earlier if negative.
-    Samples(i32),
-    /// Number of seconds later, or earlier if negative.
-    Seconds(i32),
-    /// Time of day in UTC, nanoseconds since midnight: the last one.
-    TimeOfDay(u64),
-    /// Next (true) or previous moment at which the number of alerts rose.
-    Alert(bool),
-}
-
-/// Place of a moment among those that are kept.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PastPosition {
-    /// Its number.
-    pub number: usize,
-    /// All moments, oldest first.
-    pub marks: Arc<[Mark]>,
 }
 
 /// Action of a key, a click or the runner.
@@ -297,6 +282,8 @@ pub enum Action {
     Live,
     /// Begin or end writing a recording.
     ToggleRecording,
+    /// Mark the moment that is shown, or open the list of differences from the marked one.
+    Compare,
     /// Mark or unmark the row.
     Mark,
     /// Mark all rows that match, or unmark all.

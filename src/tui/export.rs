@@ -3,6 +3,7 @@
 use crate::format::Column;
 use crate::model::Snapshot;
 use crate::model::lang::noop;
+use crate::view::diff::Difference;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -44,6 +45,8 @@ impl PartialEq for ExportRows {
 pub enum Export {
     /// Rows, in the format of this name: `table`, `json`, `ndjson`, `csv`.
     Rows(&'static str, ExportRows),
+    /// Differences, in one of these formats.
+    Differences(&'static str, Vec<Difference>),
     /// A text, with its file name extension.
     Text(&'static str, String),
 }
@@ -52,8 +55,8 @@ impl Export {
     /// File name extension.
     pub const fn extension(&self) -> &'static str {
         match self {
-            Self::Rows(form, _) if matches!(form.as_bytes(), b"table") => "txt",
-            Self::Rows(form, _) => form,
+            Self::Rows(form, _) | Self::Differences(form, _) if matches!(form.as_bytes(), b"table") => "txt",
+            Self::Rows(form, _) | Self::Differences(form, _) => form,
             Self::Text(extension, _) => extension,
         }
     }

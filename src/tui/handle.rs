@@ -15,6 +15,7 @@ use super::synonyms::instead;
 use super::update::update;
 use crate::diagnose::alert::alert_json;
 use crate::diagnose::finding::limit_diagnosis;
+use crate::format::clock;
 use crate::model::Snapshot;
 use crate::model::history::Subject;
 use crate::model::lang::{fill, tr};
@@ -120,6 +121,9 @@ impl App {
                     self.paused_latest = self.pending.take().or_else(|| self.snapshot.clone());
                 }
                 (self.paused, self.missed) = (true, 0);
+                if position.number == 0 {
+                    self.status_message = Some(tr("the first moment that is kept").to_owned());
+                }
                 self.past = Some(position);
                 self.show_past(snap);
                 vec![]
@@ -127,6 +131,18 @@ impl App {
             Event::Recording(state, what) => {
                 self.recording = state;
                 self.status_message = Some(strip_os_error(&what).into_owned());
+                vec![]
+            }
+            Event::NoMoment => {
+                // The next step is seen from what is shown.
+                self.seeking &= self.past.is_some();
+                self.status_message = Some(tr("nothing like it in the past that is kept").to_owned());
+                vec![]
+            }
+            Event::Searching(ns) => {
+                if self.seeking {
+                    self.status_message = Some(msg!("searching: {}", clock(ns)));
+                }
                 vec![]
             }
             Event::EndOfRecording => {

@@ -7,6 +7,7 @@ mod chosen;
 mod columns;
 mod completion;
 mod confirm;
+mod differences;
 mod explain;
 mod export;
 mod greeting;
@@ -25,17 +26,19 @@ use super::layout::Layout;
 pub(crate) use chosen::Chosen;
 use list::List;
 use ratatui::layout::{Position, Rect};
+use std::sync::Arc;
 
 /// The open list, if the overlay is one.
 fn open_list(app: &App) -> Option<List> {
-    match app.overlay {
-        Some(Overlay::Sort(at)) => Some(sort::list(app, at)),
-        Some(Overlay::Columns(at)) => Some(columns::list(app, at)),
-        Some(Overlay::Cells(at)) => cells::list(app, at),
-        Some(Overlay::Saved(at)) => Some(saved::list(app, at)),
-        Some(Overlay::Act(at)) => Some(actions::list(app, at)),
-        Some(Overlay::Alerts(at)) => alerts::list(app, at),
-        Some(Overlay::Write(at)) => Some(export::list(at)),
+    match &app.overlay {
+        Some(Overlay::Sort(at)) => Some(sort::list(app, *at)),
+        Some(Overlay::Columns(at)) => Some(columns::list(app, *at)),
+        Some(Overlay::Cells(at)) => cells::list(app, *at),
+        Some(Overlay::Saved(at)) => Some(saved::list(app, *at)),
+        Some(Overlay::Act(at)) => Some(actions::list(app, *at)),
+        Some(Overlay::Alerts(at)) => alerts::list(app, *at),
+        Some(Overlay::Write(at, differences)) => Some(export::list(*at, differences.is_some())),
+        Some(Overlay::Differences(at, comparison)) => Some(differences::list(app, *at, comparison)),
         _ => None,
     }
 }
@@ -57,7 +60,8 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, l: &Layout) -> Option<Pos
             | Overlay::Saved(_)
             | Overlay::Act(_)
             | Overlay::Alerts(_)
-            | Overlay::Write(_),
+            | Overlay::Write(..)
+            | Overlay::Differences(..),
         ) => {
             if let Some(open) = open_list(app) {
                 let rest = list::draw(app, canvas, l.windows(), &open);
@@ -119,9 +123,14 @@ pub(crate) fn enter(app: &mut App) -> Chosen {
         Some(Overlay::Saved(at)) => saved::enter(app, at),
         Some(Overlay::Act(at)) => return actions::enter(app, at),
         Some(Overlay::Alerts(at)) => alerts::enter(app, at),
-        Some(Overlay::Write(at)) => {
+        Some(Overlay::Write(at, ref differences)) => {
+            let export = Some((at, differences.clone()));
             app.overlay = None;
-            return Chosen { export: Some(at), ..Chosen::default() };
+            return Chosen { export, ..Chosen::default() };
+        }
+        Some(Overlay::Differences(at, ref comparison)) => {
+            let comparison = Arc::clone(comparison);
+            return differences::enter(app, at, &comparison);
         }
         Some(Overlay::Name { .. }) => return name::enter(app),
         Some(Overlay::States(state)) => states::enter(app, state),

@@ -6,16 +6,20 @@ mod filter;
 
 use super::app::{App, NamePrompt, Overlay};
 use super::chart;
+use super::compare::Comparison;
 use super::completion_menu::Menu;
-use super::event::{Action, Effect, FoldTo, Motion, Recorded, SeekTo};
+use super::event::{Action, Effect, FoldTo, Motion, Recorded};
 use super::layout::state_bar;
+use super::past::{Searched, SeekRequest, SeekTo};
 use super::{details, navigate, offers, overlay};
 use crate::explain::explain;
+use crate::format::clock;
 use crate::model::lang::tr;
 use crate::msg;
 use crate::table::TABLES;
 use crate::view::Line;
 use crate::view::group::Group;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Poll intervals of `+` and `-`, milliseconds.
@@ -159,7 +163,14 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
             Ok(act) => app.overlay = Some(Overlay::Confirm(act, 0)),
             Err(why) => app.status_message = Some(why),
         },
-        Action::ExportList => app.overlay = Some(Overlay::Write(0)),
+        Action::ExportList => {
+            let differences = match &app.overlay {
+                Some(Overlay::Differences(_, comparison)) => Some(Arc::clone(comparison)),
+                _ => None,
+            };
+            app.overlay = Some(Overlay::Write(0, differences));
+        }
+        Action::Compare => compare(app),
         Action::ActionList => app.overlay = Some(Overlay::Act(0)),
         Action::Seek(to) => return seek(app, to),
         Action::Live => return live(app),
@@ -212,11 +223,14 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
 /// Asks for a moment of the past. A step beyond the last one is back to what is live.
 fn seek(app: &mut App, to: SeekTo) -> Vec<Effect> {
     let Some(snap) = &app.snapshot else { return vec![] };
-    let is_last = app.past.as_ref().is_none_or(|p| p.number + 1 >= p.marks.len());
+    let is_last = match &app.past {
+        Some(past) => past.number + 1 >= past.moments,
+        None => !app.recorded || app.ended,
+    };
     let is_forward = match to {
         SeekTo::Samples(n) | SeekTo::Seconds(n) => n > 0,
-        SeekTo::Alert(next) => next,
-        SeekTo::TimeOfDay(_) => false,
+        SeekTo::Begin(_, forward) => forward,
+        SeekTo::Moment(_) => false,
     };
     if is_last && is_forward {
         if app.past.is_none() {
@@ -225,16 +239,44 @@ fn seek(app: &mut App, to: SeekTo) -> Vec<Effect> {
         return live(app);
     }
     // Keys are faster than answers: the next step begins where the last one will end.
-    let from = snap.sample.at.unix_ns;
+    let shown = snap.sample.at.unix_ns;
     let is_first = !std::mem::replace(&mut app.seeking, true);
-    vec![Effect::Seek(is_first.then_some(from), to)]
+    let from = is_first.then_some(shown);
+    let filter =
+        matches!(to, SeekTo::Begin(Searched::Match, _)).then(|| app.view_state().view.filter.clone());
+    vec![Effect::Seek(SeekRequest { from, to, filter })]
+}
+
+/// Opens the differences between the marked moment and the one that is shown. Without a marked one this one is marked; if they
+/// are the same it is unmarked.
+fn compare(app: &mut App) {
+    let Some(shown) = app.snapshot.clone() else { return };
+    let time = shown.sample.at.unix_ns;
+    match app.compare_from.take() {
+        None => {
+            app.status_message = Some(msg!(
+                "{} marked: {} at another moment lists the differences",
+                clock(time),
+                app.key_label("compare")
+            ));
+            app.compare_from = Some(shown);
+        }
+        Some(marked) if marked.sample.at.unix_ns == time => {
+            app.status_message = Some(tr("moment unmarked").to_owned());
+        }
+        Some(marked) => {
+            let comparison = Arc::new(Comparison::new(&marked, &shown));
+            app.overlay = Some(Overlay::Differences(0, comparison));
+            app.compare_from = Some(marked);
+        }
+    }
 }
 
 /// Returns from the past: the newest snapshot is shown, and a pause ends. A recording is played on from the moment that is shown.
 fn live(app: &mut App) -> Vec<Effect> {
-    app.seeking = false;
+    let was_seeking = std::mem::take(&mut app.seeking);
     if app.past.take().is_none() {
-        return vec![];
+        return if was_seeking { vec![Effect::StopSearch] } else { vec![] };
     }
     (app.paused, app.ended, app.missed) = (false, false, 0);
     let latest = app.paused_latest.take();
@@ -244,7 +286,7 @@ fn live(app: &mut App) -> Vec<Effect> {
             if let Some(s) = latest {
                 app.show(s);
             }
-            vec![]
+            vec![Effect::StopSearch]
         }
     }
 }
@@ -354,8 +396,8 @@ fn enter(app: &mut App) -> Vec<Effect> {
         return vec![];
     }
     let mut chosen = overlay::enter(app);
-    if let Some(format) = chosen.export {
-        export::ask_name(app, format);
+    if let Some((format, differences)) = chosen.export.take() {
+        export::ask_name(app, format, differences.as_deref());
     }
     if let Some(action) = chosen.action {
         chosen.effects.extend(update(app, action));

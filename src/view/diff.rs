@@ -4,10 +4,14 @@
 //! one opened. Across a restart there is none, and rows are compared by what they are called: process name and endpoint.
 
 use crate::diagnose::limit::stable_label;
+use crate::filter::from_cell::address_filter;
+use crate::filter::quote;
 use crate::format::percent;
+use crate::model::lang::noop;
 use crate::model::limit::{Level, Limit};
 use crate::model::snapshot::Direction;
-use crate::model::{Snapshot, Socket, State, StateCounts};
+use crate::model::{ProtoSet, Reads, Snapshot, Socket, State, StateCounts};
+use crate::table::TableId;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Thing that differs.
@@ -35,6 +39,16 @@ impl Subject {
     /// Name.
     pub fn name(self) -> &'static str {
         Self::ALL[self as usize].1
+    }
+
+    /// Name of several.
+    pub const fn plural(self) -> &'static str {
+        match self {
+            Self::Listener => noop("listeners"),
+            Self::Connections => noop("connections"),
+            Self::Process => noop("processes"),
+            Self::Limit => noop("limits"),
+        }
     }
 }
 
@@ -79,6 +93,21 @@ pub struct Difference {
     pub after: String,
     /// Connections opened and closed in between; `None` across a restart.
     pub turnover: Option<(u64, u64)>,
+    /// Filter for its rows, in the table of its subject.
+    filter: String,
+}
+
+impl Difference {
+    /// Table in which the thing has rows, and the filter for them.
+    pub fn rows(&self) -> (TableId, &str) {
+        let table = match self.subject {
+            Subject::Listener => TableId::Ports,
+            Subject::Connections => TableId::Sockets,
+            Subject::Process => TableId::Processes,
+            Subject::Limit => TableId::Limits,
+        };
+        (table, &self.filter)
+    }
 }
 
 /// Largest difference of the time of boot, as computed from the clocks of two samples, within one boot: the clock may be set.
@@ -90,12 +119,17 @@ pub fn is_same_boot(before: &Snapshot, after: &Snapshot) -> bool {
     before.sample.host == after.sample.host && boot(before).abs_diff(boot(after)) <= SAME_BOOT_NS
 }
 
-/// Differences from one snapshot to the other, by subject, kind and name.
+/// Differences from one snapshot to the other in what both have read, by subject, kind and name.
 pub fn differences(before: &Snapshot, after: &Snapshot) -> Vec<Difference> {
+    let both = |reads| before.sample.wants.reads(reads) && after.sample.wants.reads(reads);
     let mut out = listeners(before, after);
     out.extend(connections(before, after));
-    out.extend(processes(before, after));
-    out.extend(limits(before, after));
+    if both(Reads::PROCESSES) {
+        out.extend(processes(before, after));
+    }
+    if both(Reads::LIMITS) {
+        out.extend(limits(before, after));
+    }
     out.sort();
     out
 }
@@ -116,24 +150,37 @@ fn process_names(snap: &Snapshot, processes: impl Iterator<Item = u32>) -> Strin
     names.into_iter().collect::<Vec<_>>().join(", ")
 }
 
+/// Protocols that both snapshots have read, and whether both know the owners.
+fn both_read(before: &Snapshot, after: &Snapshot) -> (ProtoSet, bool) {
+    let (a, b) = (&before.sample.wants, &after.sample.wants);
+    (a.protos & b.protos, a.reads(Reads::OWNERS) && b.reads(Reads::OWNERS))
+}
+
 /// Namespace, protocol and endpoint.
 type ServiceKey = (String, &'static str, String);
 
 /// Listening endpoints with their processes and their state in words.
-fn services(snap: &Snapshot) -> BTreeMap<ServiceKey, (String, String)> {
+fn services(snap: &Snapshot, (protos, owners): (ProtoSet, bool)) -> BTreeMap<ServiceKey, (String, String)> {
     let row = |p: &crate::model::snapshot::Port| {
         let mut end = String::new();
         let iface = (p.iface != 0).then(|| snap.iface_or_index(p.netns, p.iface));
         p.local.push_zoned(&mut end, iface.as_deref());
         let key = (netns_name(snap, p.netns), p.proto.name(), end);
         let queue = if p.backlog > 0 { format!(", backlog {}", p.backlog) } else { String::new() };
-        (key, (process_names(snap, p.processes.iter().copied()), format!("{}{queue}", p.scope.name())))
+        (
+            key,
+            (
+                process_names(snap, p.processes.iter().copied().filter(|_| owners)),
+                format!("{}{queue}", p.scope.name()),
+            ),
+        )
     };
-    snap.ports.iter().map(row).collect()
+    snap.ports.iter().filter(|p| protos.has(p.proto)).map(row).collect()
 }
 
 fn listeners(before: &Snapshot, after: &Snapshot) -> Vec<Difference> {
-    let (old, new) = (services(before), services(after));
+    let read = both_read(before, after);
+    let (old, new) = (services(before, read), services(after, read));
     let difference = |key: &ServiceKey, change, process: &str, before: &str, after: &str| Difference {
         subject: Subject::Listener,
         change,
@@ -143,6 +190,7 @@ fn listeners(before: &Snapshot, after: &Snapshot) -> Vec<Difference> {
         before: before.to_owned(),
         after: after.to_owned(),
         turnover: None,
+        filter: format!("proto:{} {}", key.1, address_filter("local", &key.2)),
     };
     let mut out = Vec::new();
     for (key, (process, state)) in &new {
@@ -168,8 +216,8 @@ fn listeners(before: &Snapshot, after: &Snapshot) -> Vec<Difference> {
     out
 }
 
-/// Namespace, name and processes of connections that belong together.
-type GroupKey = (String, String, String);
+/// Namespace, name and processes of connections that belong together, and the filter for them.
+type GroupKey = (String, String, String, String);
 
 /// Connections of one group.
 #[derive(Default)]
@@ -179,20 +227,27 @@ struct Group {
     sockets: BTreeMap<(u64, u64), State>,
 }
 
-fn is_connection(s: &Socket) -> bool {
-    s.proto.is_inet() && s.has_peer() && !s.is_listener()
+fn is_connection(s: &Socket, protos: ProtoSet) -> bool {
+    s.proto.is_inet() && s.has_peer() && !s.is_listener() && protos.has(s.proto)
 }
 
-fn groups(snap: &Snapshot) -> BTreeMap<GroupKey, Group> {
+fn groups(snap: &Snapshot, (protos, owners): (ProtoSet, bool)) -> BTreeMap<GroupKey, Group> {
     let mut out: BTreeMap<GroupKey, Group> = BTreeMap::new();
-    for (row, s) in snap.live_sockets().iter().enumerate().filter(|(_, s)| is_connection(s)) {
+    for (row, s) in snap.live_sockets().iter().enumerate().filter(|(_, s)| is_connection(s, protos)) {
         let proto = s.proto.name();
-        let name = match snap.facts[row].direction {
-            Direction::In => format!("{proto} clients of {}", snap.end_text(s, &s.local)),
-            _ => format!("{proto} to {}", snap.end_text(s, &s.remote)),
+        let (name, filter) = match snap.facts[row].direction {
+            Direction::In => {
+                let end = snap.end_text(s, &s.local);
+                (format!("{proto} clients of {end}"), address_filter("local", &end))
+            }
+            _ => {
+                let end = snap.end_text(s, &s.remote);
+                (format!("{proto} to {end}"), address_filter("remote", &end))
+            }
         };
-        let owners = snap.owners(row).iter().map(|o| o.process);
-        let key = (netns_name(snap, s.id.netns), name, process_names(snap, owners));
+        let owners = snap.owners(row).iter().map(|o| o.process).filter(|_| owners);
+        let filter = format!("proto:{proto} {filter}");
+        let key = (netns_name(snap, s.id.netns), name, process_names(snap, owners), filter);
         let group = out.entry(key).or_default();
         group.states.add(s.state);
         group.sockets.insert((snap.netns_inode(s.id.netns), s.id.cookie), s.state);
@@ -206,7 +261,8 @@ fn states_text(states: &StateCounts) -> String {
 }
 
 fn connections(before: &Snapshot, after: &Snapshot) -> Vec<Difference> {
-    let (old, new) = (groups(before), groups(after));
+    let read = both_read(before, after);
+    let (old, new) = (groups(before, read), groups(after, read));
     let same_boot = is_same_boot(before, after);
     let none = Group::default();
     let keys: BTreeSet<&GroupKey> = old.keys().chain(new.keys()).collect();
@@ -234,6 +290,7 @@ fn connections(before: &Snapshot, after: &Snapshot) -> Vec<Difference> {
             before: states_text(&was.states),
             after: states_text(&is.states),
             turnover,
+            filter: key.3.clone(),
         })
     };
     keys.into_iter().filter_map(difference).collect()
@@ -271,6 +328,7 @@ fn processes(before: &Snapshot, after: &Snapshot) -> Vec<Difference> {
         before,
         after,
         turnover: None,
+        filter: if key.1 == 0 { format!("comm={}", quote(&key.0)) } else { format!("pid={}", key.1) },
     };
     let mut out = Vec::new();
     for (key, row) in &new {
@@ -294,9 +352,9 @@ fn limits(before: &Snapshot, after: &Snapshot) -> Vec<Difference> {
     let share = |l: &Limit| l.max.filter(|m| *m > 0).map_or(0.0, |m| l.used as f64 / m as f64);
     // Of processes of one name the fullest.
     let rows = |snap: &Snapshot| {
-        let mut out: BTreeMap<(&'static str, String), Limit> = BTreeMap::new();
+        let mut out: BTreeMap<(&'static str, String, &'static str), Limit> = BTreeMap::new();
         for (row, l) in snap.limits.iter().enumerate() {
-            let key = (l.kind.info().title, stable_label(snap, row));
+            let key = (l.kind.info().title, stable_label(snap, row), l.kind.info().name);
             let fuller = out.get(&key).is_none_or(|other| share(l) > share(other));
             if fuller {
                 out.insert(key, l.clone());
@@ -309,16 +367,18 @@ fn limits(before: &Snapshot, after: &Snapshot) -> Vec<Difference> {
         None => format!("{}, {}", l.used, l.level.name()),
     };
     let (old, new) = (rows(before), rows(after));
-    let difference = |key: &(&'static str, String), change, before: String, after: String| Difference {
-        subject: Subject::Limit,
-        change,
-        name: format!("{} {}", key.0, key.1),
-        process: String::new(),
-        netns: String::new(),
-        before,
-        after,
-        turnover: None,
-    };
+    let difference =
+        |key: &(&'static str, String, &'static str), change, before: String, after: String| Difference {
+            subject: Subject::Limit,
+            change,
+            name: format!("{} {}", key.0, key.1),
+            process: String::new(),
+            netns: String::new(),
+            before,
+            after,
+            turnover: None,
+            filter: format!("limit={}", quote(key.2)),
+        };
     let mut out = Vec::new();
     for (key, l) in &new {
         match old.get(key) {

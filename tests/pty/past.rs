@@ -3,6 +3,7 @@
 use super::namespaces::isolated;
 use super::screen::Screen;
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::process::Command;
 
 #[test]
@@ -52,6 +53,57 @@ fn replay_is_moved_in_and_played_on() {
         s.until("a moment before", |t| t.contains("the past, ") && t.contains("127.0.0.1:7602"));
         s.keys("R");
         s.until("the end again", |t| t.contains("end of the recording"));
+        s.keys("q");
+        assert_eq!(s.ends(), 0);
+    });
+}
+
+#[test]
+fn leak_is_found_in_the_past_compared_and_exported() {
+    isolated(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let l = TcpListener::bind("127.0.0.1:7603").unwrap();
+        let program = env!("CARGO_BIN_EXE_sockscope");
+        let script = format!("cd {} && exec {program} --interval 200ms", dir.path().display());
+        let mut s = Screen::start(Path::new("/bin/sh"), 140, 30, &["-c", &script], &[]);
+        s.until("the listener", |t| t.contains("127.0.0.1:7603"));
+        std::thread::sleep(std::time::Duration::from_millis(1200));
+        // Closed by the client and never by the server.
+        let leaked: Vec<_> = (0..3)
+            .map(|_| {
+                drop(TcpStream::connect(l.local_addr().unwrap()).unwrap());
+                l.accept().unwrap()
+            })
+            .collect();
+        s.until("the leak", |t| t.contains("CLOSE_WAIT 3"));
+        std::thread::sleep(std::time::Duration::from_millis(1200));
+        s.keys("/state:close-wait\r");
+        s.until("the filter", |t| t.contains("/ state:close-wait") && !t.contains("apply"));
+        s.keys("#");
+        s.until("the moment at which it began", |t| t.contains("the past, ") && t.contains("CLOSE_WAIT 3"));
+        s.keys(",");
+        s.until("the moment before", |t| t.contains("none match state:close-wait"));
+        s.keys("D");
+        s.until("the mark", |t| t.contains(" marked: D at another moment"));
+        s.keys("R");
+        s.until("live", |t| t.contains("live 200ms"));
+        s.keys("D");
+        s.until("the differences", |t| t.contains("clients of 127.0.0.1:7603") && t.contains("CLOSE_WAIT 3"));
+        s.keys("w");
+        s.until("the formats", |t| t.contains("rows as one JSON array"));
+        s.keys("jj\r");
+        s.until("the name", |t| t.contains(".json"));
+        s.keys("\x15leak.json\r");
+        s.until("written", |t| t.contains("rows written to"));
+        let json: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(dir.path().join("leak.json")).unwrap()).unwrap();
+        let rows = json.as_array().unwrap();
+        let leak = rows.iter().find(|r| r["name"] == "tcp clients of 127.0.0.1:7603").unwrap();
+        assert_eq!((&leak["change"], &leak["after"]), (&"new".into(), &"CLOSE_WAIT 3".into()));
+        // A time that was typed: everything that is kept is after it.
+        s.keys(":-1h\r");
+        s.until("the first moment", |t| t.contains("the first moment that is kept"));
+        drop(leaked);
         s.keys("q");
         assert_eq!(s.ends(), 0);
     });

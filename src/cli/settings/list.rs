@@ -3,9 +3,9 @@
 use super::schema::{Context, Map, Node, Place, Problem, Reader, Setting, Validators};
 use super::schema::{example, flag, global, group, line_at, named};
 use super::value::{
-    BackendArg, Chosen, ColorArg, ColumnList, CommandLine, EventsArg, EventsKept, KeyList, LangArg, Notify,
-    OwnersArg, SavedFilter, Share, TableKey, TableName, ThemeName, ViewColumns, ViewFilter, ViewGroup,
-    ViewName, ViewSort,
+    BackendArg, Chosen, ColorArg, ColumnList, CommandLine, EventsArg, EventsKept, KeyList, LangArg,
+    MemorySize, Notify, OwnersArg, SavedFilter, Share, TableKey, TableName, ThemeName, ViewColumns,
+    ViewFilter, ViewGroup, ViewName, ViewSort,
 };
 use crate::cli::error::UsageError;
 use crate::filter::Saved;
@@ -61,6 +61,10 @@ group! {
         calm: bool = false, global("calm");
         /// Details beside the table without pressing Enter, on a screen of 160 columns or more.
         side_details: bool = true;
+        /// Time that the dashboard can go back without a recording: 100ms to 1d.
+        past_time: Duration = Duration::from_secs(600);
+        /// Most memory for it, such as 64M; about 20 KB a poll of 10,000 sockets.
+        past_memory: MemorySize = MemorySize(64 << 20);
         /// Language of the dashboard and of explanations.
         lang: LangArg = LangArg::Auto, global("lang").value("LANG");
         /// Initial view: a table, or the name of a saved view.

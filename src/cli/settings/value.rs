@@ -2,8 +2,9 @@
 
 use super::schema::{Context, Leaf, MapKey, did_you_mean};
 use crate::cli::error::UsageError;
-use crate::filter::{Filter, Names};
-use crate::format::Column;
+use crate::filter::{Filter, Names, Number};
+use crate::format::duration::parse_duration;
+use crate::format::{Column, Kind};
 use crate::model::limit::LIMIT_KINDS;
 use crate::model::{LimitKind, Netns};
 use crate::table::{self, TABLES, Table};
@@ -15,24 +16,6 @@ use clap::builder::PossibleValue;
 use std::time::Duration;
 use toml_edit::Value;
 
-/// A duration from text: `1s`, `500ms`, `0.5`, `2m`; 100 ms to a day.
-fn duration(text: &str) -> Result<Duration, String> {
-    let invalid = || format!("invalid duration {text:?}: expected 100ms to 1d, such as 500ms, 2s or 1m");
-    let t = text.trim();
-    let digits = t.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(t.len());
-    let number: f64 = t[..digits].parse().map_err(|_| invalid())?;
-    let unit = match t[digits..].trim() {
-        "ms" => 0.001,
-        "" | "s" | "sec" => 1.0,
-        "m" | "min" => 60.0,
-        "h" => 3600.0,
-        "d" => 86_400.0,
-        _ => return Err(invalid()),
-    };
-    let secs = number * unit;
-    if (0.1..=86_400.0).contains(&secs) { Ok(Duration::from_secs_f64(secs)) } else { Err(invalid()) }
-}
-
 /// A percentage from text: `80%`, `80` or `0.8`.
 fn percentage(text: &str) -> Result<f64, String> {
     let invalid = || format!("invalid percentage {text:?}: expected a number such as 80% or 0.8");
@@ -43,12 +26,26 @@ fn percentage(text: &str) -> Result<f64, String> {
 
 /// A duration given to this flag.
 pub(in crate::cli) fn flag_duration(flag: &str, text: &str) -> Result<Duration, UsageError> {
-    duration(text).map_err(|e| UsageError(format!("{flag}: {e}")))
+    parse_duration(text).map_err(|e| UsageError(format!("{flag}: {e}")))
 }
 
 /// A percentage given to this flag, as a share of 1.
 pub(in crate::cli) fn flag_percentage(flag: &str, text: &str) -> Result<f64, UsageError> {
     percentage(text).map_err(|e| UsageError(format!("{flag}: {e}")))
+}
+
+/// Bytes of a text: `512M`, `1G`.
+fn size(text: &str) -> Result<u64, String> {
+    match Number::parse(text.trim(), Kind::Bytes) {
+        Some(Number::Whole(n)) if n > 0 => Ok(n),
+        Some(Number::Real(n)) if n >= 1.0 && n < u64::MAX as f64 => Ok(n as u64),
+        _ => Err(format!("invalid size {text:?}: expected bytes, such as 512M or 1G")),
+    }
+}
+
+/// A size given to this flag.
+pub(in crate::cli) fn flag_size(flag: &str, text: &str) -> Result<u64, UsageError> {
+    size(text).map_err(|e| UsageError(format!("{flag}: {e}")))
 }
 
 /// The limit of this name.
@@ -82,7 +79,7 @@ impl Leaf for bool {
 
 impl Leaf for Duration {
     fn parse(value: &Value, _: &Context<'_>) -> Result<Self, String> {
-        duration(text(value)?)
+        parse_duration(text(value)?)
     }
 
     fn to_toml(&self) -> Option<String> {
@@ -132,6 +129,23 @@ impl Leaf for EventsKept {
 
     fn to_toml(&self) -> Option<String> {
         Some(self.0.to_string())
+    }
+}
+
+/// Bytes of memory, written with a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemorySize(pub usize);
+
+impl Leaf for MemorySize {
+    fn parse(value: &Value, _: &Context<'_>) -> Result<Self, String> {
+        let typed = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        usize::try_from(size(&typed)?).map(Self).map_err(|e| e.to_string())
+    }
+
+    fn to_toml(&self) -> Option<String> {
+        let units = [(1 << 30, "G"), (1 << 20, "M"), (1 << 10, "K")];
+        let unit = units.into_iter().find(|(n, _)| self.0.is_multiple_of(*n));
+        Some(unit.map_or_else(|| self.0.to_string(), |(n, unit)| in_quotes(&format!("{}{unit}", self.0 / n))))
     }
 }
 
@@ -447,10 +461,10 @@ mod tests {
         for (text, ms) in
             [("1s", 1000), ("500ms", 500), ("0.5", 500), ("2", 2000), ("1m", 60_000), (" 3 s", 3000)]
         {
-            assert_eq!(duration(text), Ok(Duration::from_millis(ms)), "{text}");
+            assert_eq!(parse_duration(text), Ok(Duration::from_millis(ms)), "{text}");
         }
         for text in ["", "0", "0s", "10ms", "-1s", "1x", "NaN", "inf", "9999h", "s", "1..2"] {
-            assert!(duration(text).is_err(), "{text}");
+            assert!(parse_duration(text).is_err(), "{text}");
         }
     }
 

@@ -2,8 +2,10 @@
 
 use crate::model::State;
 use crate::tui::act::Act;
+use crate::tui::compare::Comparison;
 use crate::tui::completion_menu::Menu;
 use crate::tui::export::Export;
+use std::sync::Arc;
 
 /// Object to be named.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,8 +39,10 @@ pub(crate) enum Overlay {
     Act(usize),
     /// List of alerts.
     Alerts(usize),
-    /// List of export formats.
-    Write(usize),
+    /// List of export formats: of these differences, or of what the table shows.
+    Write(usize, Option<Arc<Comparison>>),
+    /// List of differences.
+    Differences(usize, Arc<Comparison>),
     /// Confirmation of an action, with the scroll position.
     Confirm(Act, usize),
     /// Explanation of a topic, with the scroll position.
@@ -59,7 +63,8 @@ impl Overlay {
             | Self::Saved(at)
             | Self::Act(at)
             | Self::Alerts(at)
-            | Self::Write(at)
+            | Self::Write(at, _)
+            | Self::Differences(at, _)
             | Self::Confirm(_, at)
             | Self::Explain { top: at, .. }
             | Self::Help { top: at, .. }
@@ -78,7 +83,8 @@ impl Overlay {
                 | Self::Saved(_)
                 | Self::Act(_)
                 | Self::Alerts(_)
-                | Self::Write(_)
+                | Self::Write(..)
+                | Self::Differences(..)
                 | Self::Palette { .. }
         )
     }

@@ -75,9 +75,9 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
     let late = app.late.map_or_else(String::new, |age| msg!("{} s old", age.as_secs()));
     let moment = app.snapshot.as_ref().map_or_else(String::new, |s| clock(s.sample.at.unix_ns));
     let ended = msg!("end {}", moment);
-    let behind = app.past.as_ref().and_then(|p| p.marks.last()).map(|last| {
+    let behind = app.past.as_ref().map(|past| {
         let shown = app.snapshot.as_ref().map_or(0, |s| s.sample.at.unix_ns);
-        age(last.at.unix_ns.saturating_sub(shown) as f64 / 1e9)
+        age(past.span_ns.1.saturating_sub(shown) as f64 / 1e9)
     });
     let past = format!("{moment} -{}", behind.unwrap_or_default());
     let (mark, word, number, style) = if app.past.is_some() {

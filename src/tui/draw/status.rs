@@ -56,10 +56,7 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect, header: Rect)
     }
     if app.past.is_some() {
         let moment = date_and_time(snap.sample.at.unix_ns);
-        parts.push((
-            msg!("the past, {} UTC: , . a sample, < > a minute, a A alerts, R live", moment),
-            theme.warn,
-        ));
+        parts.push((msg!("the past, {} UTC", moment) + &past_keys(app), theme.warn));
     } else if app.recorded {
         let moment = date_and_time(snap.sample.at.unix_ns);
         parts.push(if app.ended {
@@ -121,4 +118,22 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect, header: Rect)
         }
         x = canvas.put(x, y, right.saturating_sub(x), text, *style);
     }
+}
+
+/// Keys of the past, what is needed first in front: a narrow screen cuts the others.
+fn past_keys(app: &App) -> String {
+    let keys = [
+        (&["past-sample", "past-sample-next"][..], tr("sample")),
+        (&["live"], tr("live")),
+        (&["past-minute", "past-minute-next"], tr("minute")),
+        (&["past-alert", "past-alert-next"], tr("alert")),
+        (&["compare"], tr("compare")),
+        (&["past-finding", "past-finding-next"], tr("finding")),
+        (&["past-match", "past-match-next"], tr("match")),
+    ];
+    let label = |name: &&str| app.key_label(name);
+    let one = |(commands, word): (&[&str], &str)| {
+        format!("  {} {word}", commands.iter().map(label).collect::<Vec<_>>().join(" "))
+    };
+    keys.into_iter().map(one).collect()
 }

@@ -2,8 +2,10 @@
 
 use super::list::{Entry, List};
 use crate::model::lang::tr;
-use crate::tui::export::forms;
+use crate::tui::export::{ROWS, forms};
 
-pub(super) fn list(at: usize) -> List {
-    List::new(tr("export to a file"), at, forms().map(|(name, text)| Entry::new(name, tr(text))).collect())
+/// All formats, or those of rows.
+pub(super) fn list(at: usize, rows: bool) -> List {
+    let forms = forms().take(if rows { ROWS.len() } else { usize::MAX });
+    List::new(tr("export to a file"), at, forms.map(|(name, text)| Entry::new(name, tr(text))).collect())
 }

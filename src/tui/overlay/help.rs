@@ -72,6 +72,7 @@ const fn heading(place: Focus) -> &'static str {
         Focus::Confirm => noop("In a confirmation"),
         Focus::Palette => noop("In the command palette"),
         Focus::Find => noop("While searching the help"),
+        Focus::Differences => noop("In the list of differences"),
     }
 }
 

@@ -5,6 +5,7 @@ use crate::tui::app::App;
 use crate::tui::canvas::{Canvas, width};
 use ratatui::layout::Rect;
 use ratatui::style::Style;
+use std::borrow::Cow;
 
 /// One line of a list.
 pub(super) struct Entry {
@@ -26,7 +27,7 @@ impl Entry {
 
 /// A list to choose from.
 pub(super) struct List {
-    pub(super) title: &'static str,
+    pub(super) title: Cow<'static, str>,
     /// Index of the selected line.
     pub(super) selected: usize,
     pub(super) entries: Vec<Entry>,
@@ -36,11 +37,13 @@ pub(super) struct List {
     pub(super) width: u16,
     /// Lines kept free below the entries.
     pub(super) below: u16,
+    /// Most columns for the names.
+    pub(super) names: u16,
 }
 
 impl List {
-    pub(super) fn new(title: &'static str, selected: usize, entries: Vec<Entry>) -> Self {
-        Self { title, selected, entries, empty: "", width: 84, below: 0 }
+    pub(super) fn new(title: impl Into<Cow<'static, str>>, selected: usize, entries: Vec<Entry>) -> Self {
+        Self { title: title.into(), selected, entries, empty: "", width: 84, below: 0, names: 22 }
     }
 }
 
@@ -66,14 +69,20 @@ fn top(lines: &[Option<usize>], at: usize, height: u16) -> usize {
 pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, all: Rect, list: &List) -> Rect {
     let theme = app.theme;
     let (wide, high) = size(list, all);
-    let mut r = window(app, canvas, all, wide, high, list.title);
+    let mut r = window(app, canvas, all, wide, high, &list.title);
     if list.entries.is_empty() {
         canvas.put(r.x + 1, r.y, r.width.saturating_sub(1), list.empty, theme.dim);
         return Rect::default();
     }
     let below = if r.height > list.below { list.below } else { 0 };
     r.height -= below;
-    let names = list.entries.iter().map(|e| width(&e.name)).max().unwrap_or(0).clamp(6, 22);
+    let names = list
+        .entries
+        .iter()
+        .map(|e| width(&e.name))
+        .max()
+        .unwrap_or(0)
+        .clamp(6, list.names.min(r.width / 2).max(6));
     let at = list.selected;
     let lines = lines(list);
     let first = top(&lines, at, r.height);

@@ -5,6 +5,7 @@ use super::saved;
 use super::window::window;
 use crate::explain::{TOPICS, explain};
 use crate::format::Column;
+use crate::format::moment::MomentArg;
 use crate::model::lang::tr;
 use crate::msg;
 use crate::table::TABLES;
@@ -12,7 +13,9 @@ use crate::tui::app::theme;
 use crate::tui::app::{App, Overlay};
 use crate::tui::canvas::{Canvas, width};
 use crate::tui::command::{COMMANDS, Focus, Section};
+use crate::tui::event::Action;
 use crate::tui::key;
+use crate::tui::past::SeekTo;
 use crate::tui::synonyms::synonyms;
 use crate::tui::theme::palette::PALETTES;
 use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
@@ -92,6 +95,8 @@ pub(crate) enum Target {
     Theme(usize),
     /// Explain the topic of this name.
     Explain(&'static str),
+    /// Show a moment of the past.
+    Moment(MomentArg),
     /// Filter by the search text.
     Filter(String),
 }
@@ -218,7 +223,14 @@ pub(crate) fn found(app: &App, letters: &str) -> Vec<Found> {
         key: String::new(),
         synonyms: &[],
     };
-    scored.into_iter().map(|(_, f)| f).chain([filter]).collect()
+    let moment = MomentArg::parse(letters).ok().map(|moment| Found {
+        target: Target::Moment(moment),
+        name: msg!("go to {}", letters.trim()),
+        text: tr("show this moment of the past (UTC)").to_owned(),
+        key: String::new(),
+        synonyms: &[],
+    });
+    moment.into_iter().chain(scored.into_iter().map(|(_, f)| f)).chain([filter]).collect()
 }
 
 /// Runs the selected entry.
@@ -235,6 +247,10 @@ pub(super) fn enter(app: &mut App) -> Chosen {
             }
         }
         Target::Saved(name) => saved::apply(app, name),
+        Target::Moment(moment) => {
+            let action = Some(Action::Seek(SeekTo::Moment(moment)));
+            return Chosen { action, ..Chosen::default() };
+        }
         Target::Filter(text) => app.set_filter(text),
         Target::Explain(topic) => match explain(topic, app.options.lang, &TABLES) {
             Ok(text) => app.overlay = Some(Overlay::Explain { text, top: 0 }),
@@ -253,7 +269,6 @@ pub(super) fn enter(app: &mut App) -> Chosen {
 mod tests {
     use super::*;
     use crate::tui::app::Options;
-    use crate::tui::event::Action;
 
     fn names(letters: &str) -> Vec<String> {
         found(&App::new(Options::default()), letters).into_iter().map(|f| f.name).collect()

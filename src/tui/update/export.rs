@@ -1,14 +1,19 @@
 //! The export of the rows or of the screen.
 
 use crate::tui::app::{App, NamePrompt, Overlay};
+use crate::tui::compare::Comparison;
 use crate::tui::export::{Export, ExportRows, Form, ROWS};
 use crate::tui::screenshot;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// Asks for the file name of an export in this format; a name with the time of the poll is proposed.
-pub(super) fn ask_name(app: &mut App, format: usize) {
-    let Some(what) = export(app, format) else { return };
+pub(super) fn ask_name(app: &mut App, format: usize, differences: Option<&Comparison>) {
+    let what = match differences {
+        Some(c) => ROWS.get(format).map(|(form, _)| Export::Differences(form, c.rows.clone())),
+        None => export(app, format),
+    };
+    let Some(what) = what else { return };
     let unix_ns = app.snapshot.as_ref().map_or(0, |s| s.sample.at.unix_ns);
     let text = what.file_name(SystemTime::UNIX_EPOCH + Duration::from_nanos(unix_ns));
     app.overlay =

@@ -1,0 +1,24 @@
+//! Comparison of two moments.
+
+use crate::model::Snapshot;
+use crate::view::diff::{Change, Difference, differences};
+
+/// Differences between two moments.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Comparison {
+    /// Times of both, nanoseconds since 1970, the earlier one first.
+    pub(crate) times_ns: (u64, u64),
+    pub(crate) rows: Vec<Difference>,
+}
+
+impl Comparison {
+    /// Compares two moments, in the order of their times.
+    pub(crate) fn new(one: &Snapshot, other: &Snapshot) -> Self {
+        let time = |s: &Snapshot| s.sample.at.unix_ns;
+        let (before, after) = if time(one) <= time(other) { (one, other) } else { (other, one) };
+        let mut rows = differences(before, after);
+        // Connections of which others came for those that went, after what has moved.
+        rows.sort_by_key(|d| (d.subject, d.change == Change::Changed && d.before == d.after));
+        Self { times_ns: (time(before), time(after)), rows }
+    }
+}
