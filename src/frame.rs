@@ -24,6 +24,7 @@ mod reader;
 mod runs;
 mod sample;
 mod sockets;
+mod summary;
 mod table;
 mod texts;
 mod varint;
@@ -35,6 +36,7 @@ pub(crate) use sample::from_payloads;
 #[cfg(test)]
 pub(crate) use sample::payloads;
 pub use sample::{Decoder, Encoder, canonical};
+pub use summary::{MAX_SUMMARY, states_of};
 pub use wire::{FrameHead, FrameKind, HEADER_LEN, MAGIC, MAX_FRAME, SCHEMA, head_of, payload_of, seal};
 
 /// Error in a frame. Nothing of the frame is used.

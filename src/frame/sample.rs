@@ -2,6 +2,7 @@
 
 use super::pairs::Pairs;
 use super::parts::{self, NUMBER_PARTS, PARTS, Split};
+use super::summary;
 use super::table::TableReader;
 use super::varint::{Input, put_bytes};
 use super::wire::{self, FrameHead, FrameKind};
@@ -67,7 +68,7 @@ impl Encoder {
         };
         let payload = self.payload(sample, base);
         self.since_key = Some(since);
-        let mut frame = wire::seal(kind, sample.at, &payload)?;
+        let mut frame = wire::seal(kind, sample.at, &summary::encode(sample), &payload)?;
         if sample.redacted {
             wire::mark_redacted(&mut frame);
         }

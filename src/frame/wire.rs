@@ -12,7 +12,7 @@
 //! | 24 | 8 | time of the sample, nanoseconds since boot |
 //! | 32 | 4 | CRC-32 of the header up to here: a damaged length is found before anything is read by it |
 //!
-//! Numbers are little-endian. The payload is one frame of zstd.
+//! Numbers are little-endian. The payload is one frame of zstd, after a skippable one with a summary (see `summary`).
 
 use super::FrameError;
 use crate::model::Stamp;
@@ -71,10 +71,11 @@ pub struct FrameHead {
     crc: u32,
 }
 
-/// A frame of a payload.
-pub fn seal(kind: FrameKind, at: Stamp, payload: &[u8]) -> Result<Vec<u8>, FrameError> {
+/// A frame of a payload, after a summary: none, or one skippable frame of zstd.
+pub fn seal(kind: FrameKind, at: Stamp, summary: &[u8], payload: &[u8]) -> Result<Vec<u8>, FrameError> {
     let compressed =
         zstd::bulk::compress(payload, LEVEL).map_err(|e| FrameError::Compression(e.to_string()))?;
+    let compressed = [summary, &compressed].concat();
     let limit = u64::from(MAX_FRAME);
     let len = u32::try_from(compressed.len()).ok().filter(|n| *n <= MAX_FRAME);
     let Some(len) = len else {
@@ -175,7 +176,7 @@ mod tests {
     #[test]
     fn any_flipped_bit_is_found() {
         let at = Stamp { boot_ns: 5, unix_ns: 7 };
-        let frame = seal(FrameKind::Key, at, b"some payload").unwrap();
+        let frame = seal(FrameKind::Key, at, b"", b"some payload").unwrap();
         let read = |frame: &[u8]| {
             let (header, body) = frame.split_at(HEADER_LEN);
             let head = head_of(header.try_into().unwrap())?;

@@ -353,6 +353,10 @@ impl StateCounts {
     pub const fn add(&mut self, s: State) {
         self.0[s.index()] += 1;
     }
+    /// Sets the number of sockets in this state.
+    pub const fn set(&mut self, s: State, n: u32) {
+        self.0[s.index()] = n;
+    }
     /// Number of sockets in this state.
     pub const fn get(&self, s: State) -> u32 {
         self.0[s.index()]

@@ -3,8 +3,8 @@
 use super::RecordingError;
 use super::retention::files;
 use super::ring::Moments;
-use crate::frame::{Decoder, FrameError, FrameHead, FrameKind, HEADER_LEN, head_of};
-use crate::model::{Mark, Sample, Stamp};
+use crate::frame::{Decoder, FrameError, FrameHead, FrameKind, HEADER_LEN, MAX_SUMMARY, head_of, states_of};
+use crate::model::{Mark, Sample, Stamp, StateCounts};
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -18,6 +18,8 @@ struct Place {
     file: u32,
     offset: u64,
     head: FrameHead,
+    /// Sockets by state, as the summary has them.
+    states: Option<StateCounts>,
 }
 
 /// One sample of a recording, by number.
@@ -88,9 +90,12 @@ impl Recording {
         }
         let number = self.files.len() as u32;
         let mut offset = 0;
-        while let Some(head) = next_head(&file, data.len(), &mut offset, &mut self.refused).map_err(failed)? {
+        while let Some((head, states)) =
+            next_head(&file, data.len(), &mut offset, &mut self.refused).map_err(failed)?
+        {
             if head.kind != FrameKind::End {
-                self.places.push(Place { file: number, offset: offset + HEADER_LEN as u64, head });
+                let offset = offset + HEADER_LEN as u64;
+                self.places.push(Place { file: number, offset, head, states });
             }
             offset += HEADER_LEN as u64 + u64::from(head.len);
         }
@@ -178,8 +183,8 @@ impl Moments for Recording {
     }
 
     fn mark(&self, number: usize) -> Option<Mark> {
-        // What is in a sample is known when it was read.
-        self.moment(number).map(|m| Mark { at: m.at, alerts: None, states: None })
+        // Alerts depend on the rules of the reader, and on the samples before.
+        self.places.get(number).map(|p| Mark { at: p.head.at, alerts: None, states: p.states })
     }
 
     fn read(
@@ -203,21 +208,25 @@ fn time_text(unix_ns: u64) -> String {
     humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + Duration::from_nanos(unix_ns)).to_string()
 }
 
-/// Next header at or after `offset`, which becomes its place. What is damaged is skipped.
+/// Next header at or after `offset`, which becomes its place, and sockets by state. What is damaged is skipped.
 fn next_head(
     file: &File,
     len: u64,
     offset: &mut u64,
     refused: &mut Option<FrameError>,
-) -> io::Result<Option<FrameHead>> {
-    let mut header = [0; HEADER_LEN];
+) -> io::Result<Option<(FrameHead, Option<StateCounts>)>> {
+    let mut start = [0; HEADER_LEN + MAX_SUMMARY];
     loop {
-        if *offset + HEADER_LEN as u64 > len {
+        let whole = len.saturating_sub(*offset).min(start.len() as u64) as usize;
+        file.read_exact_at(&mut start[..whole], *offset)?;
+        let Some((header, body)) = start[..whole].split_first_chunk::<HEADER_LEN>() else {
             return Ok(None);
-        }
-        file.read_exact_at(&mut header, *offset)?;
-        match head_of(&header) {
-            Ok(head) if *offset + HEADER_LEN as u64 + u64::from(head.len) <= len => return Ok(Some(head)),
+        };
+        match head_of(header) {
+            Ok(head) if *offset + HEADER_LEN as u64 + u64::from(head.len) <= len => {
+                let body = &body[..body.len().min(head.len as usize)];
+                return Ok(Some((head, states_of(body))));
+            }
             Err(e @ (FrameError::Schema { .. } | FrameError::ByteOrder)) => {
                 refused.get_or_insert(e);
             }
@@ -251,7 +260,7 @@ fn find_magic(file: &File, len: u64, from: u64) -> io::Result<Option<u64>> {
 pub(super) fn whole_length(file: &File) -> io::Result<u64> {
     let len = file.metadata()?.len();
     let (mut offset, mut end) = (0, 0);
-    while let Some(head) = next_head(file, len, &mut offset, &mut None)? {
+    while let Some((head, _)) = next_head(file, len, &mut offset, &mut None)? {
         let body = offset + HEADER_LEN as u64;
         offset = body + u64::from(head.len);
         // The last one can have its length and not its bytes: a file system that was not synced.
@@ -329,6 +338,9 @@ mod tests {
         let mut recording = open(&frames(&written, &[4]).concat()).unwrap();
         for n in [8, 0, 5, 4, 3, 3, 1, 7, 2, 6] {
             assert!(*recording.sample(n).unwrap() == written[n], "{n}");
+            let mut states = StateCounts::default();
+            written[n].sockets.iter().for_each(|s| states.add(s.state));
+            assert_eq!(recording.mark(n).unwrap().states, Some(states), "{n}: without reading the sample");
         }
         let first = written[0].at.unix_ns;
         for (ns, want) in [(first, 0), (first + 999_999_999, 0), (first + 1_000_000_000, 1), (u64::MAX, 8)] {

@@ -128,7 +128,7 @@ impl Writer {
         if self.current.is_none() {
             return Ok(());
         }
-        let end = seal(FrameKind::End, self.last, &[])
+        let end = seal(FrameKind::End, self.last, &[], &[])
             .map_err(|source: FrameError| RecordingError::Frame { path: self.dir.clone(), source })?;
         let Some(current) = &mut self.current else { return Ok(()) };
         let closed = current.file.write_all(&end).and_then(|()| current.file.sync_data());
