@@ -281,6 +281,9 @@ const CASES: &[Case] = cases! {
     Root ceilings ["perl", "prlimit"] {
         ceiling_is_full_exactly_when_the_call_fails
     }
+    Root ceilings ["perl", "unshare", "bash"] {
+        inotify_ceiling_of_a_user_namespace_is_its_own
+    }
     Root limits ["setpriv"] {
         check_behind_subset_pid_is_unknown_with_the_limits_it_could_not_read
         check_behind_hidepid_is_unknown_for_a_user

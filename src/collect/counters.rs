@@ -144,11 +144,26 @@ impl Reader {
                 all.pid_max = None;
             }
         }
+        let (inotify_instances_max, userns_inotify_instances) = self.inotify_max("instances");
+        let (inotify_watches_max, userns_inotify_watches) = self.inotify_max("watches");
         Counters {
             sysctl_unread: self.unread("sys/kernel/pid_max"),
-            inotify_instances_max: self.word("sys/fs/inotify/max_user_instances", 0),
-            inotify_watches_max: self.word("sys/fs/inotify/max_user_watches", 0),
+            inotify_instances_max,
+            inotify_watches_max,
+            userns_inotify_instances,
+            userns_inotify_watches,
             ..all
+        }
+    }
+
+    /// Maximum of inotify instances or watches, and whether it is that of the user namespace. The kernel counts in this namespace and
+    /// in its parents, each with its own maximum; that of the initial one is the one below `fs`.
+    fn inotify_max(&self, what: &str) -> (Option<u64>, bool) {
+        let system = self.word(&format!("sys/fs/inotify/max_user_{what}"), 0);
+        let here = self.word(&format!("sys/user/max_inotify_{what}"), 0);
+        match (system, here) {
+            (Some(system), Some(here)) if here < system => (Some(here), true),
+            _ => (system, false),
         }
     }
 

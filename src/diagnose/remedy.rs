@@ -2,7 +2,7 @@
 
 use super::fd_leak;
 use crate::model::lang::tr;
-use crate::model::limit::{Limit, LimitKind, LimitSubject};
+use crate::model::limit::{Counters, Limit, LimitKind, LimitSubject};
 use crate::model::{Halted, Proto, Snapshot};
 use crate::msg;
 
@@ -53,7 +53,7 @@ pub fn steps(snap: &Snapshot, row: usize) -> Vec<String> {
         LimitKind::Ports => out.extend(ports(snap, l)),
         LimitKind::Halted => out.extend(process.and_then(|p| run_again(snap, p)).into_iter().flatten()),
         _ => {
-            if let (Some(name), Some(max)) = (sysctl_name(l), l.max) {
+            if let (Some(name), Some(max)) = (sysctl_name(snap, l), l.max) {
                 out.extend(sysctl(snap, l, name, &max.saturating_mul(2).to_string()));
             }
         }
@@ -120,7 +120,8 @@ pub fn somaxconn(snap: &Snapshot, l: &Limit) -> Option<u64> {
 }
 
 /// The sysctl that sets a limit.
-fn sysctl_name(l: &Limit) -> Option<&'static str> {
+fn sysctl_name(snap: &Snapshot, l: &Limit) -> Option<&'static str> {
+    let of_userns = |is: fn(&Counters) -> bool| snap.sample.counters.as_ref().is_some_and(is);
     Some(match (l.kind, &l.subject) {
         (LimitKind::Files, _) => "fs.file-max",
         (LimitKind::TimeWait, _) => "net.ipv4.tcp_max_tw_buckets",
@@ -128,7 +129,13 @@ fn sysctl_name(l: &Limit) -> Option<&'static str> {
         (LimitKind::Conntrack, _) => "net.netfilter.nf_conntrack_max",
         (LimitKind::Neighbours, LimitSubject::Neighbours(true)) => "net.ipv6.neigh.default.gc_thresh3",
         (LimitKind::Neighbours, _) => "net.ipv4.neigh.default.gc_thresh3",
+        (LimitKind::InotifyInstances, _) if of_userns(|c| c.userns_inotify_instances) => {
+            "user.max_inotify_instances"
+        }
         (LimitKind::InotifyInstances, _) => "fs.inotify.max_user_instances",
+        (LimitKind::InotifyWatches, _) if of_userns(|c| c.userns_inotify_watches) => {
+            "user.max_inotify_watches"
+        }
         (LimitKind::InotifyWatches, _) => "fs.inotify.max_user_watches",
         _ => return None,
     })

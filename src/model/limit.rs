@@ -31,10 +31,17 @@ pub struct Counters {
     pub low_pids: Option<u64>,
     /// `/proc/sys/kernel/threads-max`.
     pub threads_max: Option<u64>,
-    /// inotify instances per user: `/proc/sys/fs/inotify/max_user_instances`.
+    /// inotify instances per user: the lower of `/proc/sys/fs/inotify/max_user_instances` and
+    /// `/proc/sys/user/max_inotify_instances`, which is that of the user namespace.
     pub inotify_instances_max: Option<u64>,
-    /// inotify watches per user: `/proc/sys/fs/inotify/max_user_watches`.
+    /// inotify watches per user: the lower of `/proc/sys/fs/inotify/max_user_watches` and `/proc/sys/user/max_inotify_watches`.
     pub inotify_watches_max: Option<u64>,
+    /// True if the maximum of inotify instances is that of the user namespace.
+    #[serde(default)]
+    pub userns_inotify_instances: bool,
+    /// True if the maximum of inotify watches is that of the user namespace.
+    #[serde(default)]
+    pub userns_inotify_watches: bool,
     /// inotify watches by uid: `inotify` lines of `/proc/PID/fdinfo` of readable processes.
     pub inotify_watches: Vec<(u32, u64)>,
     /// Tasks of cgroups that have a limit: path, `pids.current`, `pids.max`.

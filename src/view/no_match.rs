@@ -21,6 +21,8 @@ pub struct NoMatch {
     pub total: usize,
     /// Sockets of which none is a row of the table, which is made from them.
     sockets: Option<usize>,
+    /// The sample does not have what the table is made from.
+    unread: bool,
     /// The filter, as it was understood.
     filter: String,
     /// Condition that excludes all of them.
@@ -69,7 +71,15 @@ impl NoMatch {
         });
         let derived = matches!(filter.table().id, TableId::Ports | TableId::Peers | TableId::Map);
         let sockets = (total == 0 && derived && near.is_none()).then_some(snap.live);
-        Self { total, sockets, filter: filter.expr().map(ToString::to_string).unwrap_or_default(), near }
+        let read = snap.sample.wants.needs.reads;
+        let unread = total == 0 && !read.contains(filter.table().always_needs.reads);
+        Self {
+            total,
+            sockets,
+            unread,
+            filter: filter.expr().map(ToString::to_string).unwrap_or_default(),
+            near,
+        }
     }
 
     /// Lines to print for the rows of this table: first the filter and the number of rows it was tested on, then the near miss.
@@ -85,6 +95,9 @@ impl NoMatch {
 
     /// Line for a table without rows, with the reason if it is made from sockets.
     pub fn none(&self, table: &Table) -> String {
+        if self.unread {
+            return msg!("{} were not read at this moment, only while they are shown", tr(table.noun));
+        }
         let none = msg!("no {}", tr(table.noun));
         let Some(n) = self.sockets else { return none };
         let n = match n {
@@ -317,6 +330,21 @@ mod tests {
             assert!(lines[0].starts_with(&format!("no {singular} matches ")), "{lines:?}");
             assert!(lines[0].ends_with(" looked at"), "{lines:?}");
             assert!(lines[1].starts_with(want), "{filter}: {lines:?}");
+        }
+    }
+
+    #[test]
+    fn tables_that_were_not_read_are_not_called_empty() {
+        for table in crate::table::TABLES {
+            let mut snap = machine();
+            snap.sample.wants.needs.reads = table.always_needs.reads;
+            let without = |snap: &crate::model::Snapshot| {
+                super::NoMatch::new(&Filter::everything(table), snap, 0).none(table)
+            };
+            assert!(!without(&snap).contains("not read"), "{}", table.name);
+            snap.sample.wants.needs.reads = crate::model::Reads::empty();
+            let is_optional = !table.always_needs.reads.is_empty();
+            assert_eq!(without(&snap).contains("not read at this moment"), is_optional, "{}", table.name);
         }
     }
 

@@ -2,8 +2,7 @@
 //!
 //! Ephemeral ports have a file of their own. Not driven, as they are those of the whole machine: open files, orphans, memory of
 //! TCP and UDP, neighbours (one table for all namespaces; `gc_thresh3` exists in the initial one only), tracked connections
-//! (`nf_conntrack_max` is read-only in other namespaces) and inotify watches (200,000 or more; a lower `user.max_inotify_watches` of a
-//! user namespace is not what `limits` reads).
+//! (`nf_conntrack_max` is read-only in other namespaces). Those of inotify in a user namespace are driven with the program in it.
 
 use super::compare::check;
 use super::limits::{Program, Watch};
@@ -191,4 +190,40 @@ fn drive(ceiling: &Ceiling) -> Result<(), String> {
             return check(level == Some(Level::Critical), || format!("{level:?}"));
         }
     }
+}
+
+/// A user namespace has a maximum of its own for inotify: it is the ceiling if it is lower, and its sysctl is named.
+pub(crate) fn inotify_ceiling_of_a_user_namespace_is_its_own() -> Result<(), String> {
+    // Watches of one instance on so many files; then it prints the errno of one more and waits for its input to end.
+    let script = "require POSIX; my ($dir, $n) = @ARGV; my $x = (POSIX::uname())[4] eq 'x86_64'; \
+                  my ($init, $add) = $x ? (294, 254) : (26, 27); my $fd = syscall($init, 0); \
+                  sub one { my $f = \"$dir/$_[0]\"; open my $h, '>', $f or die; close $h; \
+                  my $r = syscall($add, $fd, $f, 2); $r < 0 ? $! + 0 : 0 } \
+                  one($_) == 0 or die for 1 .. $n; $| = 1; print \"ready\\n\"; <STDIN>; print one($n + 1), \"\\n\"";
+    let program = env!("CARGO_BIN_EXE_sockscope");
+    for (watches, full) in [(19, false), (20, true)] {
+        let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
+        // The driver answers on a pipe, so that the program runs while it waits.
+        let steps = "echo 20 > /proc/sys/user/max_inotify_watches; mkfifo $2/in $2/out; perl -e \"$0\" $2 $1 < $2/in > $2/out & \
+                     exec 8> $2/in 9< $2/out; read line <&9; $3 limits --format json limit:inotify-watches; echo; \
+                     echo >&8; read errno <&9; echo $errno";
+        let watches = watches.to_string();
+        let dir_name = dir.path().to_string_lossy().into_owned();
+        let out = Command::new("unshare")
+            .args(["-Ur", "bash", "-c", steps, script, &watches, &dir_name, program])
+            .output()
+            .map_err(|e| e.to_string())?;
+        let (text, errors) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+        let (json, errno) = text.trim().rsplit_once('\n').ok_or_else(|| format!("{text} {errors}"))?;
+        let rows: serde_json::Value =
+            serde_json::from_str(json).map_err(|e| format!("{e}: {json} {errors}"))?;
+        let row = rows.as_array().and_then(|rows| rows.first()).ok_or_else(|| format!("no row: {text}"))?;
+        check(row["max"] == 20, || format!("{row}"))?;
+        check((row["used"] == 20) == full, || format!("{row}"))?;
+        check(errno == if full { "28" } else { "0" }, || format!("errno {errno} with {row}"))?;
+        if full {
+            check(json.contains("user.max_inotify_watches"), || format!("its sysctl: {row}"))?;
+        }
+    }
+    Ok(())
 }
