@@ -21,7 +21,7 @@
 //!   order make one [`model::Wants`], and a [`collect::Source`] reads no more than that.
 //! - **Raw before derived.** A [`model::Sample`] is what the kernel reported, with the read errors ([`model::Faults`]) and the
 //!   time. [`derive::Engine::step`] is the only place that compares two samples, and it is pure.
-//! - **The past is samples.** [`mod@frame`] writes a sample as the difference from the one before, by columns with names, and reads it
+//! - **The past is samples.** [`mod@frame`] writes a sample as the difference from its predecessor, by columns with names, and reads it
 //!   back equal. [`recording`] keeps frames: in memory for the dashboard that goes back ([`recording::Ring`]), in files of an hour
 //!   with retention and a lock ([`recording::Writer`]), by time ([`recording::Recording`]), and without what identifies hosts and people
 //!   ([`recording::Redactor`]). A recording is a source like any other ([`collect::RecordedSource`]), so today's engine derives
