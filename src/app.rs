@@ -12,6 +12,7 @@ mod diff;
 mod environment;
 mod events;
 mod exit_status;
+mod export;
 mod export_file;
 mod kill;
 mod list;
@@ -24,6 +25,8 @@ mod past;
 mod poll_age;
 mod poller;
 mod print;
+#[cfg(feature = "sql")]
+mod query;
 mod reader;
 mod record;
 mod recorder;
@@ -243,10 +246,7 @@ fn run(plan: &Plan) -> Result<ExitStatus, RunError> {
     if prints && stdout_check::was_closed() {
         return Err(RunError::stdout(rustix::io::Errno::BADF.into()));
     }
-    // It confines itself when its directory is there.
-    if !matches!(plan.what, What::Record(_)) {
-        confine::printing(plan);
-    }
+    confine::printing(plan);
     match &plan.what {
         What::Dashboard(list) | What::List(list) => list::run(plan, list),
         What::Check(check) => check::run(plan, check),
@@ -266,6 +266,11 @@ fn run(plan: &Plan) -> Result<ExitStatus, RunError> {
         What::Who(w) => who::run(plan, w),
         What::Record(r) => record::run(plan, r),
         What::Diff(d) => diff::run(plan, d),
+        What::Export(e) => export::run(plan, e),
+        #[cfg(feature = "sql")]
+        What::Query(q) => query::run(plan, q),
+        #[cfg(feature = "sql")]
+        What::QuerySchema => print(&crate::sql::schema()),
         What::Version => print(&format!("{}{}", Args::command().render_long_version(), sandbox_line())),
         What::Diagnose => bug_report::run(plan),
         What::Schema => print(&schema::page()),

@@ -8,11 +8,14 @@ pub mod diff;
 pub mod equivalents;
 pub mod error;
 pub mod events;
+pub mod export;
 pub mod habits;
 pub mod kill;
 pub mod list_plan;
 pub mod moment;
 pub mod plan;
+#[cfg(feature = "sql")]
+pub mod query;
 pub mod record;
 pub mod settings;
 pub mod ss_flags;

@@ -13,7 +13,7 @@ pub mod value;
 pub mod width;
 
 pub use crate::model::Needs;
-pub use column::{Align, Column, Gauge, Get, Kind, Role, RowProtos, TextMatch, Tone, Width};
+pub use column::{Align, Column, Gauge, Get, Kind, Role, RowProtos, Storage, TextMatch, Tone, Width};
 pub use duration::{age, duration};
 pub use number::{amount, bytes, clock, date_and_time, percent, thousands};
 pub use style::Style;

@@ -84,6 +84,9 @@ pub mod privilege;
 pub mod recording;
 #[cfg_attr(docsrs, doc(hidden))]
 pub mod sandbox;
+#[cfg(feature = "sql")]
+#[cfg_attr(docsrs, doc(hidden))]
+pub mod sql;
 #[cfg_attr(docsrs, doc(hidden))]
 pub mod sync;
 #[cfg_attr(docsrs, doc(hidden))]

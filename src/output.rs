@@ -9,7 +9,11 @@ mod event;
 mod graph;
 mod grid;
 pub mod json;
+#[cfg(feature = "parquet")]
+pub mod parquet;
+pub mod stored;
 pub mod table;
+mod timed;
 
 use crate::model::Snapshot;
 pub use differences::Differences;
@@ -17,6 +21,7 @@ pub use event::Event;
 pub use grid::{Grid, JsonHead, JsonKeys, Listing, Rows};
 use std::io::{self, Write};
 pub use table::TableStream;
+pub use timed::{TIME, TimedRows, time_text};
 
 /// Output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -59,6 +59,16 @@ pub fn table(name: &str) -> Option<&'static Table> {
     TABLES.into_iter().find(|t| t.name == name || t.noun == name)
 }
 
+impl Table {
+    /// Time of a row, nanoseconds since 1970: of its sample, of an event its own.
+    pub fn unix_ns(&self, snap: &Snapshot, row: usize) -> u64 {
+        match self.id {
+            TableId::Events => snap.events.rows.get(row).map_or(snap.sample.at.unix_ns, |e| e.unix_ns),
+            _ => snap.sample.at.unix_ns,
+        }
+    }
+}
+
 /// Returns whether the network namespace must be shown: not all sockets are in namespace 0, that of sockscope. With a filter
 /// the kernel may report only port 80 of a container, which must not look like port 80 of the host.
 pub fn spans_namespaces(snap: &Snapshot) -> bool {

@@ -27,6 +27,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("filter", &["model", "format", "diagnose", "table"]),
     ("view", &["model", "format", "diagnose", "table", "filter"]),
     ("output", &["model", "sync", "format", "table", "view"]),
+    ("sql", &["model", "format", "table", "output"]),
     ("tui", &["model", "sync", "format", "diagnose", "table", "explain", "filter", "view"]),
     ("cli", &["model", "format", "diagnose", "table", "explain", "filter", "view", "output", "recording"]),
     (
@@ -52,6 +53,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "filter",
             "view",
             "output",
+            "sql",
             "tui",
             "cli",
         ],

@@ -335,7 +335,9 @@ fn commands_of_the_readme_run() {
                             || line.starts_with("sockscope record"))),
                 "{line}: {code:?} {stderr}"
             );
-            let expected = if line.contains("incident") { 2 } else { 1 };
+            let expected = 1
+                + usize::from(line.contains("incident"))
+                + usize::from(line.contains(" -o sockets.parquet"));
             let files = std::fs::read_dir(dir.path()).unwrap().count();
             assert_eq!(files, expected, "{line}: wrote a file, quotes are missing");
         }

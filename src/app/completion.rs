@@ -54,6 +54,13 @@ fn command() -> Command {
     let mut out = with_values(Args::command(), &SOCKETS);
     let filter = |typed: &OsStr| filter_candidates(typed, &SOCKETS);
     out = out.mut_subcommand("kill", |c| c.mut_arg("filter", |a| a.add(ArgValueCompleter::new(filter))));
+    let export = |typed: &OsStr| {
+        let tables = words(typed, TABLES.into_iter().map(|t| t.noun));
+        tables.into_iter().chain(filter_candidates(typed, &SOCKETS)).collect()
+    };
+    out = out.mut_subcommand("export", |c| {
+        with_values(c, &SOCKETS).mut_arg("words", |a| a.add(ArgValueCompleter::new(export)))
+    });
     out = out.mut_subcommand("top", |c| with_values(c, &PROCESSES));
     let topics = || explain::TOPICS.iter().map(|t| t.name).chain(FINDINGS.iter().map(|f| f.name));
     let topics = move || topics().chain(TABLES.into_iter().flat_map(|t| t.columns).map(|c| c.name));

@@ -5,6 +5,7 @@
 
 use super::environment;
 use crate::cli::Plan;
+use crate::cli::plan::What;
 use crate::sandbox::{Allowed, restrict};
 use rustix::fs::PROC_SUPER_MAGIC;
 use std::io;
@@ -26,16 +27,28 @@ fn is_recorded(plan: &Plan) -> bool {
 pub(super) fn printing(plan: &Plan) {
     if is_recorded(plan) && !plan.settings.no_sandbox {
         // Names are resolved by the resolver of the system, which may connect by TCP.
-        let _ = restrict(&Allowed { read: sources(plan), tcp: plan.settings.resolve, ..Allowed::default() });
+        let tcp = plan.settings.resolve;
+        let _ = restrict(&Allowed { read: sources(plan), write: recorded(plan), make: outputs(plan), tcp });
     }
 }
 
-/// Confines a command that writes a recording, if its data is recorded, to what is read and to the directory in which it writes.
-pub(super) fn recording(plan: &Plan, dir: &Path) {
-    if is_recorded(plan) && !plan.settings.no_sandbox {
-        let write = vec![dir.to_owned()];
-        let _ = restrict(&Allowed { read: sources(plan), write, ..Allowed::default() });
-    }
+/// The directory that a recording is written to, of demo data or a captured tree.
+fn recorded(plan: &Plan) -> Vec<PathBuf> {
+    let What::Record(record) = &plan.what else { return Vec::new() };
+    let dir = record.dir.clone().or_else(environment::recording_dir);
+    let dir = dir.and_then(|d| std::path::absolute(d).ok());
+    dir.iter().flat_map(|d| directories(&d.join("file"))).collect()
+}
+
+/// The file that an export writes, if it is there, and the directories in which it is made: its own, and that of the file to which it
+/// links.
+fn outputs(plan: &Plan) -> Vec<PathBuf> {
+    let What::Export(export) = &plan.what else { return Vec::new() };
+    let Some(file) = &export.file else { return Vec::new() };
+    let dir = |f: &Path| f.parent().map(|d| if d.as_os_str().is_empty() { ".".into() } else { d.to_owned() });
+    let real = std::fs::canonicalize(file).ok();
+    let dirs = [dir(file), real.as_deref().and_then(dir)];
+    dirs.into_iter().flatten().chain(real).collect()
 }
 
 /// Files and directories that the command line names, which are opened later.

@@ -2,7 +2,7 @@
 
 use super::exit_status::{ExitStatus, RunError};
 use super::print::print_error;
-use super::reader::Reader;
+use super::reader::{Extent, Reader};
 use super::watch::is_closed_within;
 use super::{environment, listing};
 use crate::cli::Plan;
@@ -37,7 +37,8 @@ pub(super) fn run(plan: &Plan, events: &EventsPlan) -> Result<ExitStatus, RunErr
         let watched = signal_hook::flag::register(signal, Arc::clone(&stop));
         watched.map_err(|e| RunError::Dashboard(format!("watch signals: {e}")))?;
     }
-    let mut reader = Reader::open(plan, wants(events, false))?;
+    let extent = Extent { whole: true, events: true, ..Extent::default() };
+    let mut reader = Reader::open_extent(plan, wants(events, false), extent)?;
     reader.keep_events(0);
     let Some(mut snap) = reader.poll_next()? else { return Ok(ExitStatus::NoMatch) };
     report_source(&snap)?;
@@ -53,12 +54,15 @@ pub(super) fn run(plan: &Plan, events: &EventsPlan) -> Result<ExitStatus, RunErr
     } else {
         PAUSE
     };
-    let deadline = events.during.map(|t| Instant::now() + t);
+    let deadline = events.during.filter(|_| !reader.is_recorded()).map(|t| Instant::now() + t);
+    let end = events.during.filter(|_| reader.is_recorded());
+    let end = end.map(|t| snap.sample.at.boot_ns.saturating_add(t.as_nanos() as u64));
     let mut printer = Printer::new(plan, events);
     let mut unread = false;
     loop {
-        printer.take(&snap)?;
-        let over = deadline.is_some_and(|d| Instant::now() >= d);
+        printer.take(&snap, &reader)?;
+        let over = deadline.is_some_and(|d| Instant::now() >= d)
+            || end.is_some_and(|end| snap.sample.at.boot_ns >= end);
         if over || printer.is_done() || stop.load(Ordering::Relaxed) {
             break;
         }
@@ -74,12 +78,12 @@ pub(super) fn run(plan: &Plan, events: &EventsPlan) -> Result<ExitStatus, RunErr
     }
     // The first has the events since the last poll, the second those that were counted until then, and what was lost.
     for _ in 0..2 {
-        if unread || printer.is_done() {
+        if unread || printer.is_done() || reader.is_recorded() {
             break;
         }
         let Some(next) = reader.poll_next()? else { break };
         snap = next;
-        printer.take(&snap)?;
+        printer.take(&snap, &reader)?;
         std::thread::sleep(IN_FLIGHT);
     }
     let status = printer.finish()?;
@@ -207,10 +211,11 @@ impl<'a> Printer<'a> {
     }
 
     /// Prints or sums up the new events of a poll.
-    fn take(&mut self, snap: &Snapshot) -> Result<(), RunError> {
+    fn take(&mut self, snap: &Snapshot, reader: &Reader) -> Result<(), RunError> {
         let list = &self.events.list;
         listing::resolve_all_hosts(list, snap);
         let mut arranged = self.view.arrange(snap);
+        arranged.rows.retain(|r| snap.events.rows.get(*r as usize).is_some_and(|e| reader.spans(e.unix_ns)));
         let counted = |r: &u32| snap.events.rows.get(*r as usize).filter(|e| e.counted).map(|e| e.count);
         self.counted = arranged.rows.iter().filter_map(counted).fold(self.counted, u64::saturating_add);
         if let Some(by) = list.group {
@@ -238,6 +243,10 @@ impl<'a> Printer<'a> {
         last: bool,
     ) -> Result<(), RunError> {
         let list = &self.events.list;
+        // The bracket of an array comes with its first element.
+        if list.format == Format::Json && grid.is_empty() {
+            return Ok(());
+        }
         let first = !std::mem::replace(&mut self.began, true);
         if grid.is_empty() && !first && !last {
             return Ok(());
@@ -281,7 +290,7 @@ impl<'a> Printer<'a> {
             }
         }
         if list.format == Format::Json {
-            let end: &[u8] = if matched { b"\n]\n" } else { b"]\n" };
+            let end: &[u8] = if matched { b"\n]\n" } else { b"[]\n" };
             io::stdout().lock().write_all(end).map_err(RunError::stdout)?;
         }
         if let Some(note) = self.plan.mistyped.as_ref().filter(|_| !matched) {

@@ -26,6 +26,10 @@ pub(super) enum RunError {
     /// A recording cannot be read or written.
     #[error("{0}")]
     Recording(#[from] crate::recording::RecordingError),
+    /// An SQL statement cannot be answered.
+    #[cfg(feature = "sql")]
+    #[error("{0}")]
+    Sql(#[from] crate::sql::SqlError),
     /// Output failed.
     #[error("write {subject}: {source}")]
     Output {

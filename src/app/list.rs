@@ -33,6 +33,9 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
         reader.set_wants(Wants { verify: Verify::All, ..wants(list) });
         return wait_for(plan, list, wait, &mut reader);
     }
+    if plan.is_span() {
+        return each_moment(plan, list, &mut reader);
+    }
     let mut snap = reader.poll()?;
     // Rates need two polls, whether they are shown, sorted by or filtered on.
     let over_time = list.columns.iter().chain(&list.compared_columns()).any(|c| c.is_over_time());
@@ -56,6 +59,22 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
         let _ =
             writeln!(io::stderr(), "sockscope: reverse DNS timed out after {secs} s for {count} {addresses}");
     }
+    Ok(status)
+}
+
+/// Prints the rows of every sample.
+fn each_moment(plan: &Plan, list: &ListPlan, reader: &mut Reader) -> Result<ExitStatus, RunError> {
+    let mut status = ExitStatus::NoMatch;
+    let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+    while let Some(snap) = reader.poll_next()? {
+        resolve_all_hosts(list, &snap);
+        let rows = view(list).arrange(&snap);
+        resolve_hosts(list, &snap, &rows.rows);
+        if write(&mut out, plan, list, &snap, &rows, None)? == ExitStatus::Success {
+            status = ExitStatus::Success;
+        }
+    }
+    out.flush().map_err(RunError::stdout)?;
     Ok(status)
 }
 
@@ -138,7 +157,7 @@ fn print_lines(lines: Vec<String>) {
 
 /// Requested data that is unavailable, with the reason: protocols that the filter names, security contexts, BPF maps, forwards.
 /// Printed for scripts too, since otherwise no row could mean that there is none.
-fn unavailable(list: &ListPlan, snap: &Snapshot) -> Vec<String> {
+pub(super) fn unavailable(list: &ListPlan, snap: &Snapshot) -> Vec<String> {
     // A family names many protocols without requesting any single one.
     let named = list.filter.columns().iter().any(|c| c.is(Role::Proto));
     let requested = if named { list.filter.protos() } else { ProtoSet::empty() };
@@ -205,7 +224,7 @@ fn unread_namespaces(plan: &Plan, list: &ListPlan, snap: &Snapshot) -> Vec<Strin
 }
 
 /// Read errors that hide rows or values: on a terminal all of them, for scripts only parse errors and failures.
-fn read_errors(snap: &Snapshot, interactive: bool) -> Vec<String> {
+pub(super) fn read_errors(snap: &Snapshot, interactive: bool) -> Vec<String> {
     let mut out = Vec::new();
     if interactive {
         out.extend(hidden(snap).into_iter().map(|h| escape(&h.summary).into_owned()));

@@ -135,6 +135,8 @@ pub(super) fn write(
         optional: optional.len(),
         keys: match JsonHead::new(snap) {
             head if list.all_columns() => JsonKeys::All(head),
+            // Rows of several moments differ by their time.
+            head if list.chosen && plan.is_span() => JsonKeys::All(head),
             _ if list.chosen => JsonKeys::Columns,
             head => JsonKeys::PerProtocol(head),
         },

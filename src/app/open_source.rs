@@ -22,6 +22,12 @@ pub(super) fn open_recording(plan: &Plan, from_start: bool) -> Result<Option<Rec
     let default = environment::recording_dir();
     let no_default = || UsageError("replay: HOME is not set: name the recording".to_owned());
     let path = wanted.path.as_deref().or(default.as_deref()).ok_or_else(no_default)?;
+    if let Some(span) = wanted.between {
+        let recording = open_file(path)?;
+        let (start, end) = span.resolve(last_moment(&recording))?;
+        let numbers = recording.between(start, end)?;
+        return Ok(Some(RecordedSource::new(recording, numbers.start, numbers.end)));
+    }
     let recorded = open_path(path, wanted.at)?;
     if !from_start && recorded.is_redacted() {
         print_error("redacted: addresses, names and arguments are not the real ones");
@@ -29,16 +35,30 @@ pub(super) fn open_recording(plan: &Plan, from_start: bool) -> Result<Option<Rec
     Ok(Some(if from_start && wanted.at.is_none() { recorded.from_start() } else { recorded }))
 }
 
-/// Opens a recording at a moment, without one at its last sample.
-pub(super) fn open_path(path: &Path, at: Option<MomentArg>) -> Result<RecordedSource, RunError> {
+/// Times of the span that the command line names, nanoseconds since 1970; `None`: no span.
+pub(super) fn span(plan: &Plan, source: &RecordedSource) -> Result<Option<(u64, u64)>, UsageError> {
+    let Some(span) = plan.recording.as_ref().and_then(|r| r.between) else { return Ok(None) };
+    span.resolve(last_moment(source.recording())).map(Some)
+}
+
+/// Time of the last sample.
+fn last_moment(recording: &Recording) -> u64 {
+    recording.moment(recording.len().saturating_sub(1)).map_or(0, |m| m.at.unix_ns)
+}
+
+fn open_file(path: &Path) -> Result<Recording, RunError> {
     if is_from_file() {
         refuse_foreign(path, "--from")?;
     }
-    let recording = Recording::open(path)?;
+    Ok(Recording::open(path)?)
+}
+
+/// Opens a recording at a moment, without one at its last sample.
+pub(super) fn open_path(path: &Path, at: Option<MomentArg>) -> Result<RecordedSource, RunError> {
+    let recording = open_file(path)?;
     let end = recording.len();
-    let last = recording.moment(end - 1).map_or(0, |m| m.at.unix_ns);
     let from = match at {
-        Some(at) => recording.at(at.resolve(last))?.number,
+        Some(at) => recording.at(at.resolve(last_moment(&recording)))?.number,
         None => end - 1,
     };
     Ok(RecordedSource::new(recording, from, end))

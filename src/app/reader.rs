@@ -2,12 +2,13 @@
 
 use super::exit_status::RunError;
 use super::malloc_tuning::Trimmer;
-use super::open_source::{open_live, open_recording};
+use super::open_source::{open_live, open_recording, span};
 use crate::cli::Plan;
 use crate::collect::{CollectError, Engines, RecordedSource, Source};
 use crate::derive::Engine;
 use crate::model::{AlertRules, Hosts, Sample, Services, Snapshot, Wants};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A source and its engine.
 pub(super) struct Reader {
@@ -17,7 +18,22 @@ pub(super) struct Reader {
     services: Arc<Services>,
     hosts: Arc<Hosts>,
     is_recorded: bool,
+    /// Span of the events, nanoseconds since 1970.
+    span: Option<(u64, u64)>,
     trimmer: Trimmer,
+}
+
+/// Part of a recording to read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Extent {
+    /// All of it if the command line names neither a moment nor a span; otherwise its last sample.
+    pub(super) whole: bool,
+    /// Only the moment, if the command line names one, and not what follows it.
+    pub(super) one_moment: bool,
+    /// Least time between two samples.
+    pub(super) every: Option<Duration>,
+    /// Events are read: those before the end of a span are in the sample that follows it.
+    pub(super) events: bool,
 }
 
 impl Reader {
@@ -27,6 +43,32 @@ impl Reader {
             Some(recorded) => Ok(Self::of_recording(plan, recorded, wants)),
             None => Self::open_live(plan, wants),
         }
+    }
+
+    /// Opens the data of the plan, of a recording this part.
+    pub(super) fn open_extent(plan: &Plan, wants: Wants, extent: Extent) -> Result<Self, RunError> {
+        let Some(mut recorded) = open_recording(plan, extent.whole)? else {
+            return Self::open_live(plan, wants);
+        };
+        let span = span(plan, &recorded)?;
+        if extent.one_moment && plan.recording.as_ref().is_some_and(|r| r.between.is_none() && r.at.is_some())
+        {
+            recorded = recorded.first_only();
+        }
+        if span.is_some() && extent.events {
+            recorded = recorded.and_one_more();
+        }
+        if let Some(every) = extent.every {
+            recorded = recorded.with_every(every);
+        }
+        let mut out = Self::of_recording(plan, recorded, wants);
+        out.span = span;
+        Ok(out)
+    }
+
+    /// True if a time, nanoseconds since 1970, is in the span of the command line. Without a span any time is.
+    pub(super) fn spans(&self, unix_ns: u64) -> bool {
+        self.span.is_none_or(|(start, end)| (start..=end).contains(&unix_ns))
     }
 
     /// Opens the backend of the plan, whatever recording it names.
@@ -54,6 +96,7 @@ impl Reader {
             services: Arc::clone(&plan.services),
             hosts: Arc::default(),
             is_recorded: false,
+            span: None,
             trimmer: Trimmer::default(),
         }
     }

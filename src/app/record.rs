@@ -1,6 +1,5 @@
 //! `sockscope record`: samples to files.
 
-use super::confine;
 use super::exit_status::{ExitStatus, RunError};
 use super::open_source::{open, open_recording};
 use super::print::print_error;
@@ -31,7 +30,6 @@ pub(super) fn run(plan: &Plan, record: &RecordPlan) -> Result<ExitStatus, RunErr
         watched.map_err(|e| RunError::Dashboard(format!("watch signals: {e}")))?;
     }
     let mut recorder = Recorder::open(&dir, record.retention, record.redact)?;
-    confine::recording(plan, &dir);
     let mut source = open(plan, Engines::Later)?;
     let every = record.every.unwrap_or_else(|| plan.interval());
     let start = Instant::now();
@@ -84,7 +82,6 @@ fn copy(plan: &Plan, record: &RecordPlan) -> Result<ExitStatus, RunError> {
         let why = format!("{} has a recording already; name another directory", out.display());
         return Err(UsageError(format!("record -o: {why}")).into());
     }
-    confine::recording(plan, out);
     let mut copied = 0_u64;
     loop {
         match source.sample(&Wants::recording()) {

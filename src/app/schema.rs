@@ -1,7 +1,7 @@
 //! `sockscope schema`: JSON Schema of everything printed as JSON, made from the registries.
 
 use crate::cli::list_plan::default_columns;
-use crate::format::{Column, Kind};
+use crate::format::{Column, Kind, Storage};
 use crate::model::{Proto, ProtoSet};
 use crate::output::{Event, Format};
 use crate::table::{EVENTS, TABLES, Table, TableId};
@@ -70,26 +70,13 @@ const CHECK: [Field; 8] = [
 
 /// JSON types of the values of a column, besides `null`.
 const fn types(kind: Kind) -> &'static [&'static str] {
-    match kind {
-        Kind::Text | Kind::Addr | Kind::Endpoint | Kind::State => &["string"],
-        Kind::Count
-        | Kind::Amount
-        | Kind::Id
-        | Kind::Hex
-        | Kind::Bytes
-        | Kind::Port
-        | Kind::BytesPerSec
-        | Kind::PerSec
-        | Kind::PerMin
-        | Kind::Micros
-        | Kind::Millis
-        | Kind::Secs
-        | Kind::Time
-        | Kind::Percent => &["number"],
-        Kind::Bool => &["boolean"],
-        Kind::States => &["object"],
-        Kind::Trend => &["array"],
-        Kind::List => &["array", "object", "string"],
+    match (kind.storage(), kind) {
+        (Storage::Text, _) => &["string"],
+        (Storage::Integer | Storage::Unsigned | Storage::Float, _) => &["number"],
+        (Storage::Boolean, _) => &["boolean"],
+        (Storage::Json, Kind::States) => &["object"],
+        (Storage::Json, Kind::Trend) => &["array"],
+        (Storage::Json, _) => &["array", "object", "string"],
     }
 }
 

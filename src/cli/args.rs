@@ -98,6 +98,13 @@ pub enum Command {
     /// Compare two moments: listeners, connections, processes, limits; exit status 1 if they differ
     #[command(after_help = DIFF_EXAMPLES)]
     Diff(Diff),
+    /// Write rows to a file or standard output, one per row and moment: Parquet, NDJSON or CSV
+    #[command(after_help = EXPORT_EXAMPLES)]
+    Export(Export),
+    /// Answer a SELECT over sockets, ports, processes, limits and events
+    #[cfg(feature = "sql")]
+    #[command(after_help = QUERY_EXAMPLES)]
+    Query(Query),
     /// Show which process, unit and container holds a port; exit status 1 if it is free
     Who(Who),
     /// Signal the processes that own matching sockets, or close the sockets, after a confirmation
@@ -163,6 +170,27 @@ Examples:
 
 A side is now, a time of the recording of --from, or a recording, alone (its last sample) or with @TIME.
 Exit status: 0 no difference, 1 some, 2 usage error or failure.";
+
+const EXPORT_EXAMPLES: &str = "\
+Examples:
+  sockscope export --from incident -o sockets.parquet                      every sample of a recording
+  sockscope export processes --from incident --every 1m -o fds.csv         one sample a minute
+  sockscope export events --from incident --between 02:10 02:20 port:5432  events of ten minutes, as NDJSON
+  sockscope export port:443 -c +rx_bytes,tx_bytes                          this machine now
+
+The first column is time (UTC). Without --at or --between all of a recording is written; events are of their own time.
+Exit status: 0 success, 1 no row matched, 2 usage error or failure; then FILE is left as it was.";
+
+#[cfg(feature = "sql")]
+const QUERY_EXAMPLES: &str = "\
+Examples:
+  sockscope query 'SELECT state, count(*) FROM sockets GROUP BY state'
+  sockscope query 'SELECT time, fds_open FROM processes WHERE pid = 812' --from incident --between 02:00 03:00 --every 1m
+  sockscope query --schema                                                 tables and columns
+
+SQL of SQLite, SELECT only. Every table has a column time (UTC, 2026-11-26T02:13:05.000000Z): of the sample, in events of
+the event. Without --at or --between the last sample of a recording is read. More: docs/queries.md
+Exit status: 0 success, 1 no row, 2 usage error or failure.";
 
 const KILL_EXAMPLES: &str = "\
 Examples:
@@ -248,6 +276,59 @@ pub struct Replay {
     /// Speed: 4x, 0.5x
     #[arg(long, value_name = "FACTOR", default_value = "1x")]
     pub speed: String,
+}
+
+/// Flags of `export`.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub struct Export {
+    /// Table: sockets, ports, processes, peers, limits, forwards, edges or events [default: sockets]; then a filter
+    #[arg(value_name = "TABLE] [FILTER", help_heading = "Filter")]
+    pub words: Vec<String>,
+    /// File, replaced when it is complete [default: standard output]
+    #[arg(short = 'o', long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Output format [default: by the ending of FILE, else ndjson]
+    #[arg(short = 'f', long, value_enum, value_name = "FORMAT")]
+    pub format: Option<ExportFormat>,
+    /// Columns, comma-separated, all or help; "+NAME" adds to those of list --format json, "-NAME" removes
+    #[arg(short = 'c', long, value_name = "COLUMNS", allow_hyphen_values = true)]
+    pub columns: Option<String>,
+    /// Leave out samples closer together than TIME
+    #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
+    pub every: Option<String>,
+    /// Omit the header line of CSV
+    #[arg(short = 'H', long)]
+    pub no_header: bool,
+}
+
+/// Formats of `export`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// Apache Parquet, compressed with zstd
+    #[cfg(feature = "parquet")]
+    Parquet,
+    /// One JSON object per line
+    Ndjson,
+    /// Comma-separated values
+    Csv,
+}
+
+/// Flags of `query`.
+#[cfg(feature = "sql")]
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub struct Query {
+    /// Statement: a SELECT over sockets, ports, processes, peers, limits, forwards, edges, events
+    #[arg(value_name = "SELECT", required_unless_present = "schema")]
+    pub sql: Option<String>,
+    /// Print the tables and columns as SQL
+    #[arg(long, conflicts_with = "sql")]
+    pub schema: bool,
+    /// Leave out samples closer together than TIME
+    #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
+    pub every: Option<String>,
+    /// Output format.
+    #[command(flatten)]
+    pub output: Output,
 }
 
 /// Flags of `who`.
@@ -531,6 +612,17 @@ pub struct Global {
     /// Moment of the recording (UTC): 02:13, 2026-11-26T02:13:05, -5m [default: the last sample]
     #[arg(long, global = true, help_heading = GLOBAL, value_name = "TIME", allow_hyphen_values = true)]
     pub at: Option<String>,
+    /// Span of the recording, from START to END: rows of every sample with --format ndjson, export and query; its events
+    #[arg(
+        long,
+        global = true,
+        help_heading = GLOBAL,
+        value_names = ["START", "END"],
+        num_args = 2,
+        allow_hyphen_values = true,
+        conflicts_with = "at"
+    )]
+    pub between: Vec<String>,
     /// Configuration file [default: ~/.config/sockscope/config.toml]
     #[arg(long, global = true, help_heading = GLOBAL, value_name = "FILE")]
     pub config: Option<PathBuf>,

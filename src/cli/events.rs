@@ -3,6 +3,7 @@
 use super::args::{Events, List};
 use super::error::UsageError;
 use super::list_plan::{Inputs, ListPlan};
+use super::moment::RecordingPlan;
 use super::settings::value::flag_duration;
 use crate::output::Format;
 use crate::table::EVENTS;
@@ -20,9 +21,16 @@ pub struct EventsPlan {
 }
 
 impl EventsPlan {
-    pub(super) fn new(e: Events, inputs: Inputs<'_>) -> Result<Self, UsageError> {
+    pub(super) fn new(
+        e: Events,
+        recording: Option<&RecordingPlan>,
+        inputs: Inputs<'_>,
+    ) -> Result<Self, UsageError> {
         let during = e.during.as_deref().map(|t| flag_duration("--for", t)).transpose()?;
-        let ends = during.is_some() || e.count.is_some();
+        if during.is_some() && recording.is_some_and(|r| r.between.is_some()) {
+            return Err(UsageError("--for cannot be combined with --between, which has an end".into()));
+        }
+        let ends = during.is_some() || e.count.is_some() || recording.is_some();
         if e.group_by.is_none() && (e.sort.is_some() || e.top.is_some()) {
             return Err(UsageError(
                 "--sort and --top require --group-by: events are printed as they happen".into(),

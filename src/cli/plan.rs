@@ -1,13 +1,16 @@
 //! The plan of a run: the command with its flags and the settings, checked before anything is read.
 
-use super::args::{Args, Command, ConfigArgs, FormatArg, List, ScreenForm};
+use super::args::{Args, Command, ConfigArgs, Export, FormatArg, List, ScreenForm};
 use super::check::CheckPlan;
 use super::diff::DiffPlan;
 use super::error::UsageError;
 use super::events::EventsPlan;
+use super::export::ExportPlan;
 use super::kill::KillPlan;
 use super::list_plan::{Inputs, ListPlan};
-use super::moment::{MomentArg, flag_moment};
+use super::moment::{RecordingPlan, SpanArg, flag_moment};
+#[cfg(feature = "sql")]
+use super::query::QueryPlan;
 use super::record::RecordPlan;
 use super::settings::schema::Validators;
 use super::settings::value::{BackendArg, Chosen, LangArg, OwnersArg, ViewName, view_exists};
@@ -49,17 +52,6 @@ pub struct Plan {
     pub config_file: Option<PathBuf>,
 }
 
-/// Recording to read, checked.
-#[derive(Clone, Debug)]
-pub struct RecordingPlan {
-    /// Directory or file; `None`: the default directory.
-    pub path: Option<PathBuf>,
-    /// Moment; `None`: the last sample, for the dashboard the first.
-    pub at: Option<MomentArg>,
-    /// Speed of the dashboard, 1 for that of the recording.
-    pub speed: f64,
-}
-
 /// The command of a run.
 #[derive(Debug)]
 pub enum What {
@@ -81,6 +73,14 @@ pub enum What {
     Record(Box<RecordPlan>),
     /// Compare two moments.
     Diff(Box<DiffPlan>),
+    /// Write rows of moments.
+    Export(Box<ExportPlan>),
+    /// Answer an SQL statement.
+    #[cfg(feature = "sql")]
+    Query(Box<QueryPlan>),
+    /// Print the tables and columns of SQL.
+    #[cfg(feature = "sql")]
+    QuerySchema,
     /// Print a page for a bug report.
     Diagnose,
     /// Print the JSON Schema.
@@ -133,6 +133,11 @@ impl Plan {
     /// True if the data is that of this machine now: not of a captured tree, a recording or a scenario.
     pub const fn is_live(&self) -> bool {
         self.demo.is_none() && self.proc_root.is_none() && self.recording.is_none()
+    }
+
+    /// True if the rows of every sample of a span are printed.
+    pub fn is_span(&self) -> bool {
+        self.recording.as_ref().is_some_and(|r| r.between.is_some())
     }
 
     /// Time between two polls.
@@ -220,6 +225,11 @@ impl Plan {
             Some(Command::Schema) => What::Schema,
             Some(Command::Version) => What::Version,
             Some(Command::Diff(d)) => What::Diff(Box::new(DiffPlan::new(&d, recording.is_some())?)),
+            Some(Command::Export(e)) => What::export(&e, inputs)?,
+            #[cfg(feature = "sql")]
+            Some(Command::Query(q)) if q.schema => What::QuerySchema,
+            #[cfg(feature = "sql")]
+            Some(Command::Query(q)) => What::Query(Box::new(QueryPlan::new(&q)?)),
             Some(Command::Record(r)) => What::Record(Box::new(RecordPlan::new(&r, recording.is_some())?)),
             Some(Command::Who(who)) => What::Who(Box::new(WhoPlan::new(&who, inputs)?)),
             Some(Command::Kill(kill)) => What::Kill(Box::new(KillPlan::new(kill, inputs)?)),
@@ -233,7 +243,9 @@ impl Plan {
             Some(Command::Forwards(l)) => What::list(&FORWARDS, &l, inputs)?,
             Some(Command::Map(l)) => What::list(&MAP_TABLE, &l, inputs)?,
             Some(Command::Events(e)) if e.columns.as_deref() == Some("help") => What::Columns(&EVENTS),
-            Some(Command::Events(e)) => What::Events(Box::new(EventsPlan::new(e, inputs)?)),
+            Some(Command::Events(e)) => {
+                What::Events(Box::new(EventsPlan::new(e, recording.as_ref(), inputs)?))
+            }
             Some(Command::Check(c)) => {
                 let list = List { filter: c.filter.clone(), ..List::default() };
                 let list = ListPlan::new(&LIMITS, &list, inputs)?;
@@ -259,7 +271,16 @@ impl Plan {
 /// The recording that the command line names.
 fn recording(args: &mut Args) -> Result<Option<RecordingPlan>, UsageError> {
     let at = args.global.at.as_deref().map(|t| flag_moment("--at", t)).transpose()?;
+    let between = SpanArg::parse("--between", &args.global.between)?;
     let from = args.global.from.take();
+    if between.is_some() {
+        if let Some(why) = refuses_span(args.command.as_ref()) {
+            return Err(UsageError(format!("--between: {why}")));
+        }
+        if from.is_none() {
+            return Err(UsageError("--between requires --from: a span of a recording".into()));
+        }
+    }
     match &args.command {
         Some(Command::Record(_)) if at.is_some() => {
             Err(UsageError("record: --at is for commands that read a moment of a recording".into()))
@@ -275,14 +296,61 @@ fn recording(args: &mut Args) -> Result<Option<RecordingPlan>, UsageError> {
                     r.speed
                 ))
             })?;
-            Ok(Some(RecordingPlan { path: from.or_else(|| r.recording.clone()), at, speed }))
+            Ok(Some(RecordingPlan { path: from.or_else(|| r.recording.clone()), at, between, speed }))
         }
         _ => match from {
-            Some(path) => Ok(Some(RecordingPlan { path: Some(path), at, speed: 1.0 })),
+            Some(path) => Ok(Some(RecordingPlan { path: Some(path), at, between, speed: 1.0 })),
             None if at.is_some() => Err(UsageError("--at requires --from: a moment of a recording".into())),
             None => Ok(None),
         },
     }
+}
+
+/// Error of a listing of one moment with a span.
+const ONE_MOMENT: &str =
+    "a table, json and csv are of one moment: use --at, --format ndjson, --watch, or sockscope export";
+
+/// The reason why a command takes no span, and what does; `None` if it takes one.
+fn refuses_span(command: Option<&Command>) -> Option<&'static str> {
+    let list = match command {
+        Some(
+            Command::List(l)
+            | Command::Ports(l)
+            | Command::Processes(l)
+            | Command::Peers(l)
+            | Command::Limits(l)
+            | Command::Forwards(l)
+            | Command::Map(l),
+        ) => l,
+        Some(Command::Events(_) | Command::Export(_)) => return None,
+        #[cfg(feature = "sql")]
+        Some(Command::Query(_)) => return None,
+        Some(Command::Diff(_)) => {
+            return Some("diff takes its moments as arguments: sockscope diff --from RECORDING START END");
+        }
+        Some(Command::Check(_)) => {
+            return Some("check judges one moment: use --at, with --for TIME for what follows it");
+        }
+        Some(Command::Who(_)) => {
+            return Some("who reads one moment: use --at, or sockscope export port:PORT");
+        }
+        Some(Command::Replay(_)) => return Some("replay starts at a moment: use --at"),
+        None | Some(Command::Top(_) | Command::Screenshot(_)) => {
+            return Some(
+                "the dashboard starts at a moment: use replay --at; for rows of a span: list --format ndjson or sockscope export",
+            );
+        }
+        _ => {
+            return Some(
+                "for commands that print rows or events of a recording: list, events, export, query",
+            );
+        }
+    };
+    let each_moment = list.output.format() == FormatArg::Ndjson
+        && list.group_by.is_none()
+        && !list.count
+        && list.top.is_none();
+    (!each_moment && list.watch.is_none() && list.wait_for.is_none()).then_some(ONE_MOMENT)
 }
 
 /// Lowest speed of a replay.
@@ -338,6 +406,11 @@ fn note_like_command(word: &str) -> Option<String> {
 }
 
 impl What {
+    fn export(e: &Export, inputs: Inputs<'_>) -> Result<Self, UsageError> {
+        let plan = ExportPlan::new(e, inputs)?;
+        Ok(plan.map_or_else(Self::Columns, |plan| Self::Export(Box::new(plan))))
+    }
+
     fn list(table: &'static Table, l: &List, inputs: Inputs<'_>) -> Result<Self, UsageError> {
         if l.columns.as_deref() == Some("help") {
             return Ok(Self::Columns(table));

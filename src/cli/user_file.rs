@@ -77,18 +77,48 @@ pub fn replace(file: &Path, text: &str) -> io::Result<()> {
         _ => file.to_owned(),
     };
     let mode = fs::metadata(&file).map_or(0o600, |m| m.permissions().mode() & 0o777);
-    let mut beside = file.as_os_str().to_owned();
-    beside.push(format!(".{}.new", std::process::id()));
-    // Left behind by a run with the same pid that was killed.
-    let _ = fs::remove_file(&beside);
-    let flags = (OFlags::NOFOLLOW | OFlags::CLOEXEC).bits() as i32;
-    let mut out =
-        File::options().write(true).create_new(true).mode(mode).custom_flags(flags).open(&beside)?;
+    let (beside, mut out) = open_beside(&file, mode)?;
     let result = out.write_all(text.as_bytes()).and_then(|()| fs::rename(&beside, &file));
     if result.is_err() {
         let _ = fs::remove_file(&beside);
     }
     result
+}
+
+/// Writes a file that a user names: as a new file beside it, renamed when it is complete, so that a failure leaves what was there. A
+/// link of this user's own is kept. A new file is readable only by the user. A pipe or device is written as it is.
+pub fn write_whole<T, E>(
+    file: &Path,
+    failed: impl Fn(io::Error) -> E,
+    write: impl FnOnce(&File) -> Result<T, E>,
+) -> Result<T, E> {
+    let meta = fs::metadata(file).ok();
+    if meta.as_ref().is_some_and(|m| !m.is_file()) {
+        let out = File::options().write(true).open(file).map_err(failed)?;
+        return write(&out);
+    }
+    let target = match fs::symlink_metadata(file) {
+        Ok(m) if m.is_symlink() => trusted(file).and_then(|()| fs::canonicalize(file)).map_err(&failed)?,
+        _ => file.to_owned(),
+    };
+    let mode = meta.map_or(0o600, |m| m.permissions().mode() & 0o777);
+    let (beside, out) = open_beside(&target, mode).map_err(&failed)?;
+    let result = write(&out).and_then(|t| fs::rename(&beside, &target).map(|()| t).map_err(failed));
+    if result.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    result
+}
+
+/// A new file beside another one.
+fn open_beside(file: &Path, mode: u32) -> io::Result<(PathBuf, File)> {
+    let mut beside = file.as_os_str().to_owned();
+    beside.push(format!(".{}.new", std::process::id()));
+    // Left behind by a run with the same pid that was killed.
+    let _ = fs::remove_file(&beside);
+    let flags = (OFlags::NOFOLLOW | OFlags::CLOEXEC).bits() as i32;
+    let out = File::options().write(true).create_new(true).mode(mode).custom_flags(flags).open(&beside)?;
+    Ok((beside.into(), out))
 }
 
 /// Writes a new file: never overwrites one and never follows a symbolic link. A partly written file is removed.
@@ -145,6 +175,35 @@ mod tests {
         replace(&link, "3").unwrap();
         assert_eq!(fs::read_to_string(&file).unwrap(), "3");
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    }
+
+    #[test]
+    fn file_is_replaced_when_complete_and_left_after_a_failure() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, link) = (dir.path().join("file"), dir.path().join("link"));
+        let write = |path: &Path, text: &str, fails: bool| {
+            write_whole(
+                path,
+                |e| e,
+                |mut out| {
+                    out.write_all(text.as_bytes())?;
+                    if fails { Err(io::Error::other("later")) } else { Ok(()) }
+                },
+            )
+        };
+        assert_eq!(write(&file, "half", true).unwrap_err().to_string(), "later");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        write(&file, "one", false).unwrap();
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        symlink(&file, &link).unwrap();
+        write(&link, "half", true).unwrap_err();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "one");
+        write(&link, "two", false).unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "two");
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+        write(Path::new("/dev/null"), "x", false).unwrap();
+        assert!(!fs::metadata("/dev/null").unwrap().is_file());
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use super::source::{CollectError, Source};
 use crate::model::{FaultKind, FaultSubject, Sample, Wants};
-use crate::recording::{Recording, RecordingError};
+use crate::recording::{Moments, Recording, RecordingError};
 use std::path::Path;
+use std::time::Duration;
 
 /// Samples of a recording, one after the other. What was not recorded stays unread, whatever is requested; sockets of protocols that
 /// are not requested are left out, as those of a live source.
@@ -13,6 +14,10 @@ pub struct RecordedSource {
     next: usize,
     /// Number after the last sample.
     end: usize,
+    /// Least time between two samples, nanoseconds; 0: every sample.
+    every: u64,
+    /// Time before which no sample is read, if time between them is kept.
+    due: u64,
 }
 
 /// Polls before a moment that give it its history: rates, ages, trends.
@@ -21,7 +26,25 @@ const HISTORY: [u64; 14] = [300, 270, 240, 210, 180, 150, 120, 90, 60, 30, 10, 5
 impl RecordedSource {
     /// Samples from number `from` up to, and without, `end`.
     pub const fn new(recording: Recording, from: usize, end: usize) -> Self {
-        Self { recording, next: from, end }
+        Self { recording, next: from, end, every: 0, due: 0 }
+    }
+
+    /// Leaves out samples closer together than this time.
+    #[must_use]
+    pub fn with_every(self, every: Duration) -> Self {
+        Self { every: u64::try_from(every.as_nanos()).unwrap_or(u64::MAX), ..self }
+    }
+
+    /// The next sample alone.
+    #[must_use]
+    pub fn first_only(self) -> Self {
+        Self { end: self.end.min(self.next + 1), ..self }
+    }
+
+    /// One sample more: it has the events of the time before it.
+    #[must_use]
+    pub fn and_one_more(self) -> Self {
+        Self { end: (self.end + 1).min(self.recording.len()), ..self }
     }
 
     /// The same recording from its first sample on.
@@ -38,6 +61,11 @@ impl RecordedSource {
     /// True if all samples are redacted.
     pub fn is_redacted(&self) -> bool {
         self.recording.is_redacted()
+    }
+
+    /// The recording.
+    pub const fn recording(&self) -> &Recording {
+        &self.recording
     }
 
     /// The recording alone.
@@ -80,6 +108,14 @@ impl Source for RecordedSource {
         while self.next < self.end {
             let number = self.next;
             self.next += 1;
+            let at = self.recording.moment(number).map_or(0, |m| m.at.unix_ns);
+            // Times of a clock that was set back are not waited for.
+            if at < self.due && self.due - at <= self.every {
+                continue;
+            }
+            // From the time that was due, so that rounding does not add up.
+            let from = if self.due > 0 && at - self.due.min(at) < self.every { self.due } else { at };
+            self.due = from.saturating_add(self.every);
             match self.recording.sample(number) {
                 Ok(sample) => {
                     let mut sample = sample.clone();

@@ -53,7 +53,42 @@ pub enum Kind {
     List,
 }
 
+/// Type of the values of a column in JSON, Parquet and SQL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// A string.
+    Text,
+    /// True or false.
+    Boolean,
+    /// A whole number to reckon with.
+    Integer,
+    /// A whole number that is an identifier.
+    Unsigned,
+    /// A number.
+    Float,
+    /// An array or object: JSON.
+    Json,
+}
+
 impl Kind {
+    /// The type in which its values are stored.
+    pub const fn storage(self) -> Storage {
+        match self {
+            Self::Text | Self::Addr | Self::Endpoint | Self::State => Storage::Text,
+            Self::Bool => Storage::Boolean,
+            Self::Count | Self::Amount | Self::Bytes | Self::Millis | Self::Port => Storage::Integer,
+            Self::Id | Self::Hex => Storage::Unsigned,
+            Self::BytesPerSec
+            | Self::PerSec
+            | Self::PerMin
+            | Self::Micros
+            | Self::Secs
+            | Self::Time
+            | Self::Percent => Storage::Float,
+            Self::States | Self::Trend | Self::List => Storage::Json,
+        }
+    }
+
     /// Returns whether its values are changes over time.
     const fn is_over_time(self) -> bool {
         matches!(self, Self::BytesPerSec | Self::PerSec | Self::PerMin | Self::Trend)

@@ -285,6 +285,12 @@ pub fn event_head(buf: &mut String, what: Event, head: JsonHead<'_>, id: &Identi
     }
 }
 
+/// The number that is printed: with at most three decimals.
+pub(super) fn rounded(n: f64) -> f64 {
+    let thousandths = (n * 1000.0).round();
+    if thousandths.is_finite() { thousandths / 1000.0 } else { n }
+}
+
 /// Appends a number with at most three decimals: they exceed the precision of any clock here.
 fn push_float(buf: &mut String, n: f64) {
     /// Numbers of fifteen digits are the shortest of those that are the same `f64`.

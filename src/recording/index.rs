@@ -132,11 +132,25 @@ impl Recording {
         let found = self.places.iter().rposition(|p| p.head.at.unix_ns <= unix_ns);
         match found.and_then(|n| self.moment(n)) {
             Some(moment) => Ok(moment),
-            None => Err(RecordingError::NoMoment {
-                what: format!("at {}", time_text(unix_ns)),
-                from: time_text(self.places.first().map_or(0, |p| p.head.at.unix_ns)),
-                to: time_text(self.places.last().map_or(0, |p| p.head.at.unix_ns)),
-            }),
+            None => Err(self.no_moment(format!("at {}", time_text(unix_ns)))),
+        }
+    }
+
+    /// Numbers of the samples from one time to another, both included, nanoseconds since 1970.
+    pub fn between(&self, start: u64, end: u64) -> Result<Range<usize>, RecordingError> {
+        let first = self.places.iter().position(|p| p.head.at.unix_ns >= start);
+        let last = self.places.iter().rposition(|p| p.head.at.unix_ns <= end);
+        match (first, last) {
+            (Some(first), Some(last)) if first <= last => Ok(first..last + 1),
+            _ => Err(self.no_moment(format!("between {} and {}", time_text(start), time_text(end)))),
+        }
+    }
+
+    fn no_moment(&self, what: String) -> RecordingError {
+        RecordingError::NoMoment {
+            what,
+            from: time_text(self.places.first().map_or(0, |p| p.head.at.unix_ns)),
+            to: time_text(self.places.last().map_or(0, |p| p.head.at.unix_ns)),
         }
     }
 
@@ -345,6 +359,19 @@ mod tests {
         let first = written[0].at.unix_ns;
         for (ns, want) in [(first, 0), (first + 999_999_999, 0), (first + 1_000_000_000, 1), (u64::MAX, 8)] {
             assert_eq!(recording.at(ns).unwrap().number, want);
+        }
+        let second = 1_000_000_000;
+        for (start, end, want) in [
+            (0, u64::MAX, 0..9),
+            (first, first, 0..1),
+            (first + second, first + 3 * second, 1..4),
+            (first + 1, first + second, 1..2),
+        ] {
+            assert_eq!(recording.between(start, end).unwrap(), want);
+        }
+        for (start, end) in [(0, first - 1), (first + 9 * second, u64::MAX), (first + 1, first + 2)] {
+            let e = recording.between(start, end).unwrap_err().to_string();
+            assert!(e.starts_with("no sample between"), "{e}");
         }
         let e = recording.at(first - 1).unwrap_err().to_string();
         assert!(e.contains("recorded: 2026-05-04T09:00:00Z to 2026-05-04T09:00:08Z"), "{e}");

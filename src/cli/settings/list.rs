@@ -278,7 +278,8 @@ mod tests {
     #[test]
     fn every_global_flag_is_a_setting_or_belongs_to_one_run() {
         use clap::CommandFactory;
-        const ONE_RUN: [&str; 7] = ["config", "proc-root", "demo", "from", "at", "help", "version"];
+        const ONE_RUN: [&str; 8] =
+            ["config", "proc-root", "demo", "from", "at", "between", "help", "version"];
         let command = crate::cli::Args::command();
         let flags: Vec<&str> =
             command.get_arguments().filter(|a| a.is_global_set()).filter_map(clap::Arg::get_long).collect();
