@@ -497,3 +497,63 @@ fn recipes_of_the_documentation_run() {
     // No listener of the demo data comes or goes.
     assert_eq!(answered, 9);
 }
+
+/// Output of a program that reads an export.
+fn read_by(dir: &Path, program: &str, args: &[&str]) -> String {
+    let out = Command::new(program).args(args).current_dir(dir).output();
+    let out = out.unwrap_or_else(|e| panic!("{program}: {e}"));
+    assert!(out.status.success(), "{program}: {out:?}");
+    String::from_utf8(out.stdout).unwrap()
+}
+
+#[test]
+#[ignore = "needs sqlite3: tests/run --daemons"]
+fn sqlite3_reads_csv_as_list_prints() {
+    let dir = recording();
+    let dir = dir.path();
+    text(&sockscope(
+        dir,
+        &["export", "--from", "incident", "-c", "state,local,recv_q,pid", "-o", "rows.csv"],
+    ));
+    for at in &moments(dir)[..COMPARED] {
+        let args = ["list", "--from", "incident", "--at", at, "-f", "json", "-c", "state,local,recv_q,pid"];
+        let want: Value = serde_json::from_str(&text(&sockscope(dir, &args))).unwrap();
+        let sql = format!(
+            "SELECT state, local, CAST(recv_q AS INTEGER) AS recv_q, CAST(nullif(pid, '') AS INTEGER) AS pid \
+             FROM rows WHERE time = '{at}' ORDER BY rowid"
+        );
+        let import = [":memory:", "-cmd", ".mode csv", "-cmd", ".import rows.csv rows", "-cmd", ".mode json"];
+        let rows = read_by(dir, "sqlite3", &[&import[..], &[&sql]].concat());
+        let rows: Value = serde_json::from_str(&rows).unwrap();
+        assert_same(rows.as_array().unwrap(), want.as_array().unwrap(), at);
+    }
+}
+
+#[test]
+#[ignore = "needs a Python with duckdb, named by SOCKSCOPE_TEST_DUCKDB: tests/run --daemons"]
+fn duckdb_reads_parquet_as_list_prints() {
+    let python = std::env::var("SOCKSCOPE_TEST_DUCKDB").expect("SOCKSCOPE_TEST_DUCKDB");
+    let dir = recording();
+    let dir = dir.path();
+    let all = moments(dir);
+    let script = "import duckdb, sys
+duckdb.sql(\"SET TimeZone='UTC'\")
+duckdb.sql(\"COPY (SELECT * REPLACE (strftime(time, '%Y-%m-%dT%H:%M:%S.%fZ') AS time) FROM 'rows.parquet') \
+                  TO 'rows.json' (FORMAT json)\")
+print(duckdb.sql(\"SELECT typeof(time) FROM 'rows.parquet' LIMIT 1\").fetchall()[0][0])";
+    for table in TABLES {
+        let names = names(&columns(table));
+        let want = listed(dir, table, &names);
+        let span = ["--between", &all[0], &all[COMPARED - 1], "-o", "rows.parquet"];
+        let export = ["export", table.noun, "--from", "incident", "-c", &names];
+        text(&sockscope(dir, &[&export[..], &span].concat()));
+        let time_type = read_by(dir, &python, &["-c", script]);
+        assert_eq!(time_type.trim(), "TIMESTAMP WITH TIME ZONE");
+        let mut rows = ndjson(&std::fs::read_to_string(dir.join("rows.json")).unwrap());
+        let mut want = want;
+        if table.id == TableId::Events {
+            rows.iter_mut().chain(&mut want).for_each(|row| row["time"] = Value::Null);
+        }
+        assert_same(&rows, &want, table.noun);
+    }
+}

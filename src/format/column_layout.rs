@@ -1,6 +1,6 @@
 //! Columns that fit a width, and the width of each.
 
-use super::column::{Align, Column, Kind, Role, Width};
+use super::column::{Column, Kind, Role, Width};
 
 /// A column to be placed.
 #[derive(Clone, Copy, Debug)]
@@ -11,7 +11,7 @@ pub struct Candidate {
     pub natural: u16,
 }
 
-/// Drop order from which numbers are dropped before an address is shortened.
+/// Drop order from which columns are dropped before an address or a name is shortened.
 const BEFORE_ADDRESSES: u8 = 4;
 
 /// Least width: long text, names and endpoints may be shortened, numbers and short words not.
@@ -25,9 +25,14 @@ fn least(w: &Candidate) -> u16 {
     (if long { min } else { normal.max(min) }).min(w.natural.max(1))
 }
 
-/// Least width, but the usual width of an address.
+/// Least width, but the usual width of an address or a name.
 fn readable(w: &Candidate) -> u16 {
-    if is_address(w) { usual(w).max(1) } else { least(w) }
+    if is_address(w) || is_name(w) { usual(w).max(1) } else { least(w) }
+}
+
+/// True for the names of what a row is about.
+const fn is_name(w: &Candidate) -> bool {
+    matches!(w.column.kind, Kind::Text) && w.column.drop <= 1
 }
 
 const fn is_address(w: &Candidate) -> bool {
@@ -47,12 +52,12 @@ fn most(w: &Candidate) -> u16 {
 /// The width of each column in `total` screen columns with `gap` between neighbours; `None`: dropped.
 ///
 /// Columns with the highest [`Column::drop`] are dropped, the last of equals first, until the rest fit at their least widths;
-/// the one with the lowest always stays. Addresses get their normal width before a number that can be dropped gets a place.
+/// the one with the lowest always stays. Addresses and names get their normal width before what can be dropped gets a place.
 /// Then every column grows to its normal width, addresses first and in step. The remaining space goes to columns with longer
 /// content up to their greatest width: addresses first, and always the narrowest, so that a column that lacks little is
 /// complete before a long text.
 pub fn fit(candidates: &[Candidate], total: u16, gap: u16) -> Vec<Option<u16>> {
-    let yields: MayDrop = |w| w.column.align == Align::Right && w.column.drop >= BEFORE_ADDRESSES;
+    let yields: MayDrop = |w| w.column.drop >= BEFORE_ADDRESSES;
     fit_readable(candidates, total, gap, (readable, yields), |c| c.drop)
 }
 
@@ -132,7 +137,7 @@ fn fit_readable(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::Value;
+    use crate::format::{Align, Value};
 
     const fn col(name: &'static str, min: u16, normal: u16, max: u16, drop: u8) -> Column {
         let column = Column::new(name, name, Kind::Text, drop, |_, _| Value::Bool(true), "");
@@ -160,11 +165,11 @@ mod tests {
         let wish = |column, natural| Candidate { column, natural };
         let w = |candidates: &[Candidate], total| fit(candidates, total, 2);
         let rows = [wish(&ADDR, 14), wish(&ADDR, 21), wish(&OWNER, 30), wish(&QUEUE, 6)];
-        // 14 + 21 + 8 + 6 and three gaps: all fit, and what is left is the owner's.
-        assert_eq!(w(&rows, 55), [Some(14), Some(21), Some(8), Some(6)]);
-        assert_eq!(w(&rows, 60), [Some(14), Some(21), Some(13), Some(6)]);
-        // One column less, and the number goes instead of the port.
-        assert_eq!(w(&rows, 54), [Some(14), Some(21), Some(15), None]);
+        // 14 + 21 + 16 + 6 and three gaps: all fit, and what is left is the owner's.
+        assert_eq!(w(&rows, 63), [Some(14), Some(21), Some(16), Some(6)]);
+        assert_eq!(w(&rows, 68), [Some(14), Some(21), Some(21), Some(6)]);
+        // One column less, and the number goes instead of the port or the name.
+        assert_eq!(w(&rows, 62), [Some(14), Some(21), Some(23), None]);
         assert_eq!(w(&rows, 40), [Some(12), Some(16), Some(8), None], "then all are cut");
         // The owner lacks three columns and has them, whatever the long text would take.
         assert_eq!(w(&[wish(&OWNER, 19), wish(&LINE, 150)], 60), [Some(19), Some(39)]);

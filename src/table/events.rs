@@ -251,7 +251,7 @@ static COLUMNS: &[Column] = &[
     }, "Transport protocol.").role(Role::Proto).dim().values(protos).called(&["protocol", "netid"]).wide(3, 5, 8).shared(KEY),
     Column::new("family", "FAMILY", Kind::Text, 45, |s, r| Value::text(event(s, r).event.family.name()),
         "Address family of the socket.").role(Role::Family).values(families).called(&["fam"]).wide(4, 6, 8).shared(KEY),
-    Column::new("local", "LOCAL", Kind::Endpoint, 4, local, "Local endpoint.").role(Role::Local)
+    Column::new("local", "LOCAL", Kind::Endpoint, 6, local, "Local endpoint.").role(Role::Local)
         .called(&["src", "source", "laddr"]).wide(12, 21, 47),
     Column::new("remote", "REMOTE", Kind::Endpoint, 0, remote,
         "Remote endpoint; unknown for a failed connect that sock_diag reports.").role(Role::Remote)
@@ -289,7 +289,7 @@ static COLUMNS: &[Column] = &[
     Column::new("direction", "DIR", Kind::Text, 5, |s, r| applicable(event(s, r).direction.name()),
         "Direction of the connection: in (accepted by a local listener) or out.").role(Role::Direction).values(directions).dim()
         .called(&["dir"]).wide(3, 3, 3).shared(KEY),
-    Column::new("duration_us", "DURATION", Kind::Micros, 3, duration,
+    Column::new("duration_us", "DURATION", Kind::Micros, 4, duration,
         "Time from the connection or first use to the close, or from the SYN to the failure; a lower bound if the socket was open before sockscope saw it.")
         .called(&["duration", "lifetime"]).wide(5, 8, 8),
     Column::new("duration_min", "OPEN BEFORE", Kind::Bool, 52, |s, r| applicable(event(s, r).duration_ns.map(|_| event(s, r).is_lower_bound)),
@@ -303,7 +303,7 @@ static COLUMNS: &[Column] = &[
     Column::new("total_retrans", "RETRANS", Kind::Count, 7, |s, r| reported(event(s, r).event.retrans), "Segments retransmitted so far.")
         .called(&["retrans", "retransmits"]).wide(4, 7, 9),
     Column::new("rtt_us", "RTT", Kind::Micros, 8, |s, r| reported(event(s, r).event.rtt_us), "Smoothed round-trip time.").called(&["rtt"]),
-    Column::new("closed_by", "CLOSED BY", Kind::Text, 3, |s, r| applicable(event(s, r).event.closed_by.map(ClosedBy::name)),
+    Column::new("closed_by", "CLOSED BY", Kind::Text, 4, |s, r| applicable(event(s, r).event.closed_by.map(ClosedBy::name)),
         "Cause of the end: here or peer (who sent the first FIN; here also for an abort), reset, timeout, refused, abandoned (the program gave up), unsent (no SYN was sent), error.")
         .values(causes).tone(cause_tone).called(&["ended_by", "cause"]).wide(7, 9, 9).shared(KEY),
     Column::new("error", "ERROR", Kind::Text, 9, error, "Error of the socket.").tone(cause_tone).wide(5, 12, 16).shared(KEY),
