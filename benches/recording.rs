@@ -1,8 +1,10 @@
-//! Frames of real samples, compared with the polls they are made from: `cargo bench --bench recording`.
+//! Frames of real samples, compared with the polls they are made from, and steps back: `cargo bench --bench recording`.
 //!
 //! ```sh
-//! cargo bench --bench recording                # at 10,000 and 100,000 sockets
+//! cargo bench --bench recording                        # at 10,000 and 100,000 sockets
 //! cargo bench --bench recording -- 1000
+//! cargo bench --bench recording -- 1000 kept.sscope    # keeps the frames
+//! cargo bench --bench recording -- kept.sscope         # the same samples again, or those of `sockscope record`
 //! ```
 //!
 //! The sockets are in a separate network namespace, and closed afterwards. Each second a fiftieth of them is opened and closed, and a fifth
@@ -20,10 +22,14 @@ use farm::{Farm, FarmSpec};
 use rustix::time::{ClockId, clock_gettime};
 use sockscope::collect::Source;
 use sockscope::collect::sock_diag::NetlinkSource;
-use sockscope::frame::{Decoder, Encoder, HEADER_LEN, canonical, head_of};
-use sockscope::model::{Sample, Wants};
+use sockscope::derive::Engine;
+use sockscope::frame::{Decoder, Encoder, FrameKind, FrameReader, HEADER_LEN, canonical, head_of};
+use sockscope::model::{Sample, Snapshot, Wants};
+use sockscope::recording::{Moments, Ring};
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,10 +40,20 @@ const INSIDE: &str = "SOCKSCOPE_BENCH_INSIDE";
 const SAMPLES: usize = 40;
 /// Most connections that send and receive.
 const ACTIVE_MAX: usize = 4_000;
+/// Samples before a moment from which the dashboard derives it.
+const HISTORY: [usize; 6] = [19, 10, 5, 2, 1, 0];
 
 fn main() {
     if let Some(result) = farm::run_child() {
         result.unwrap();
+        return;
+    }
+    let file = std::env::args().skip(1).map(PathBuf::from).find(|a| a.extension().is_some());
+    if let Some(file) = file.as_ref().filter(|f| f.exists()) {
+        let (frames, kinds) = frames_of(file);
+        encode_again(&frames, &kinds);
+        decode(&frames, &[]);
+        step_back(&frames);
         return;
     }
     if std::env::var_os(INSIDE).is_none() {
@@ -59,11 +75,11 @@ fn main() {
         sizes = vec![10_000, 100_000];
     }
     for n in sizes {
-        measure(n);
+        measure(n, file.as_deref());
     }
 }
 
-fn measure(n: usize) {
+fn measure(n: usize, keep: Option<&Path>) {
     let active = (n / 10).min(ACTIVE_MAX);
     let mut spec = FarmSpec::new(n.saturating_sub(active * 2));
     (spec.processes, spec.churn) = (10, n / 50);
@@ -76,7 +92,7 @@ fn measure(n: usize) {
     std::thread::sleep(Duration::from_secs(2));
     let mut source = NetlinkSource::new("requested".into()).unwrap();
     let mut encoder = Encoder::new();
-    let (mut polls, mut encodes, mut sizes) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut polls, mut encodes) = (Vec::new(), Vec::new());
     let (mut frames, mut samples): (Vec<Vec<u8>>, Vec<Sample>) = (Vec::new(), Vec::new());
     let mut before: Option<Sample> = None;
     for _ in 0..SAMPLES {
@@ -85,7 +101,6 @@ fn measure(n: usize) {
         polls.push(took);
         let (frame, took) = cpu(|| encoder.frame(&sample, before.as_ref()).unwrap());
         encodes.push(took);
-        sizes.push(frame.len());
         frames.push(frame);
         if samples.len() < 5 {
             let mut kept = sample.clone();
@@ -98,31 +113,133 @@ fn measure(n: usize) {
     stop.store(true, Ordering::Relaxed);
     traffic.join().unwrap();
     drop(farm);
-    let mut decoder = Decoder::new();
-    let mut decodes = Vec::new();
-    for (i, frame) in frames.iter().enumerate() {
-        let (header, body) = frame.split_at(HEADER_LEN);
-        let head = head_of(header.try_into().unwrap()).unwrap();
-        let (sample, took) = cpu(|| decoder.frame(&head, body).unwrap());
-        assert!(samples.get(i).is_none_or(|s| s == sample), "sample {i} differs");
-        decodes.push(took);
+    println!("\n## {} sockets\n", before.map_or(0, |s| s.sockets.len()));
+    println!("poll                 {:8.2} ms CPU (median)", median_ms(&polls[1..]));
+    report_encoding(&encodes, &frames);
+    println!("delta / poll         {:8.2} x", median_ms(&encodes[1..]) / median_ms(&polls[1..]));
+    if let Some(file) = keep {
+        fs::write(file, frames.concat()).unwrap();
     }
-    let ms = |all: &[Duration]| {
-        let mut all: Vec<f64> = all.iter().map(|d| d.as_secs_f64() * 1e3).collect();
-        all.sort_by(f64::total_cmp);
-        all[all.len() / 2]
-    };
-    let mean = |all: &[usize]| all.iter().sum::<usize>() as f64 / all.len() as f64 / 1e3;
-    let sockets = before.map_or(0, |s| s.sockets.len());
+    decode(&frames, &samples);
+    drop(samples);
+    step_back(&frames);
+}
+
+fn median_ms(all: &[Duration]) -> f64 {
+    let mut all: Vec<f64> = all.iter().map(|d| d.as_secs_f64() * 1e3).collect();
+    all.sort_by(f64::total_cmp);
+    all.get(all.len() / 2).copied().unwrap_or(0.0)
+}
+
+fn report_encoding(took: &[Duration], frames: &[Vec<u8>]) {
+    let sizes: Vec<f64> = frames.iter().map(|f| f.len() as f64 / 1e3).collect();
+    let mean = sizes[1..].iter().sum::<f64>() / (sizes.len() - 1) as f64;
     // A minute has one key frame and 59 deltas.
-    let rate = (sizes[0] as f64 / 1e3 + 59.0 * mean(&sizes[1..])) / 60.0;
-    println!("\n## {sockets} sockets\n");
-    println!("poll                 {:8.2} ms CPU (median)", ms(&polls[1..]));
-    println!("key frame            {:8.2} ms CPU, {:8.1} KB", ms(&encodes[..1]), sizes[0] as f64 / 1e3);
-    println!("delta frame          {:8.2} ms CPU, {:8.1} KB", ms(&encodes[1..]), mean(&sizes[1..]));
+    let rate = 59.0_f64.mul_add(mean, sizes[0]) / 60.0;
+    println!("key frame            {:8.2} ms CPU, {:8.1} KB", median_ms(&took[..1]), sizes[0]);
+    println!("delta frame          {:8.2} ms CPU, {mean:8.1} KB", median_ms(&took[1..]));
     println!("recording            {rate:8.1} KB/s at one sample a second");
-    println!("delta / poll         {:8.2} x", ms(&encodes[1..]) / ms(&polls[1..]));
-    println!("decode key, delta    {:8.2} ms, {:8.2} ms CPU", ms(&decodes[..1]), ms(&decodes[1..]));
+}
+
+fn frames_of(file: &Path) -> (Vec<Vec<u8>>, Vec<FrameKind>) {
+    let bytes = fs::read(file).unwrap();
+    let mut reader = FrameReader::new(&*bytes);
+    let (mut frames, mut kinds) = (Vec::new(), Vec::new());
+    let mut at = 0;
+    while let Some(frame) = reader.read().unwrap() {
+        let frame = frame.unwrap();
+        let len = HEADER_LEN + frame.body.len();
+        if frame.head.kind != FrameKind::End {
+            frames.push(bytes[at..at + len].to_vec());
+            kinds.push(frame.head.kind);
+        }
+        at += len;
+    }
+    (frames, kinds)
+}
+
+fn read<'a>(decoder: &'a mut Decoder, frame: &[u8]) -> &'a Sample {
+    let (header, body) = frame.split_at(HEADER_LEN);
+    decoder.frame(&head_of(header.try_into().unwrap()).unwrap(), body).unwrap()
+}
+
+/// Encodes samples that were recorded.
+fn encode_again(frames: &[Vec<u8>], kinds: &[FrameKind]) {
+    let (mut decoder, mut encoder) = (Decoder::new(), Encoder::new());
+    let mut before: Option<Sample> = None;
+    let (mut again, mut took) = (Vec::new(), Vec::new());
+    for (frame, kind) in frames.iter().zip(kinds) {
+        let sample = read(&mut decoder, frame).clone();
+        if *kind == FrameKind::Key {
+            encoder.restart();
+        }
+        let (frame, t) = cpu(|| encoder.frame(&sample, before.as_ref()).unwrap());
+        again.push(frame);
+        took.push(t);
+        before = Some(sample);
+    }
+    println!("\n## {} sockets\n", before.map_or(0, |s| s.sockets.len()));
+    report_encoding(&took, &again);
+}
+
+/// Decodes frames, the first of which must be these samples.
+fn decode(frames: &[Vec<u8>], samples: &[Sample]) {
+    let mut decoder = Decoder::new();
+    let mut took = Vec::new();
+    for (i, frame) in frames.iter().enumerate() {
+        let (sample, t) = cpu(|| read(&mut decoder, frame));
+        assert!(samples.get(i).is_none_or(|s| s == sample), "sample {i} differs");
+        took.push(t);
+    }
+    println!("decode key, delta    {:8.2} ms, {:8.2} ms CPU", median_ms(&took[..1]), median_ms(&took[1..]));
+}
+
+/// Steps of the dashboard in its past: reading the samples, and deriving the snapshot.
+fn step_back(frames: &[Vec<u8>]) {
+    let mut ring = Ring::new(Duration::from_secs(600), usize::MAX);
+    let mut decoder = Decoder::new();
+    let mut engine = Engine::new();
+    let mut before: Option<Arc<Snapshot>> = None;
+    let mut pushes = Vec::new();
+    for frame in frames {
+        let snap = engine.step(read(&mut decoder, frame).clone());
+        let ((), took) = cpu(|| ring.push(&snap, before.as_deref()).unwrap());
+        pushes.push(took);
+        before = Some(snap);
+    }
+    println!(
+        "push                 {:8.2} ms CPU, {:8.1} KB in memory",
+        median_ms(&pushes),
+        ring.bytes() as f64 / 1e3
+    );
+    drop((engine, before, decoder));
+    let (mut reads, mut steps, mut walls) = (Vec::new(), Vec::new(), Vec::new());
+    for number in (HISTORY[0]..ring.len()).rev() {
+        let began = Instant::now();
+        let mut engine = Engine::new();
+        let mut derived = Duration::ZERO;
+        let mut snap = None;
+        let ((), took) = cpu(|| {
+            let each = &mut |n: usize, sample: &Sample| {
+                if HISTORY.contains(&(number - n)) {
+                    let sample = sample.clone();
+                    let (next, took) = cpu(|| engine.step(sample));
+                    derived += took;
+                    snap = Some(next);
+                }
+                true
+            };
+            ring.read(number - HISTORY[0]..number + 1, each).unwrap();
+        });
+        walls.push(began.elapsed());
+        reads.push(took.saturating_sub(derived));
+        steps.push(derived);
+        assert!(snap.is_some());
+    }
+    for (what, all) in [("first step back", &..1), ("further ones, median", &..reads.len())] {
+        let (r, s, w) = (median_ms(&reads[*all]), median_ms(&steps[*all]), median_ms(&walls[*all]));
+        println!("{what:<20} {w:8.2} ms: read {r:.2} ms, derive {s:.2} ms CPU");
+    }
 }
 
 /// CPU time of this process: the farm and its peers are others.

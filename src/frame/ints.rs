@@ -36,14 +36,18 @@ impl Clock {
         Self { moves, shift }
     }
 
-    /// Prediction for a value that was `old`. Zero stays zero: never, or not running.
-    fn predict(&self, old: u64) -> u64 {
+    /// Distance, modulo 2^64, by which values move.
+    const fn shift(&self) -> u64 {
         match self.moves {
-            _ if old == 0 => 0,
-            Moves::No => old,
-            Moves::Up(_) => old.wrapping_add_signed(self.shift),
-            Moves::Down(_) => old.wrapping_sub(self.shift as u64),
+            Moves::No => 0,
+            Moves::Up(_) => self.shift as u64,
+            Moves::Down(_) => (self.shift as u64).wrapping_neg(),
         }
+    }
+
+    /// Prediction for a value that was `old`. Zero stays zero: never, or not running.
+    const fn predict(&self, old: u64) -> u64 {
+        Change::By(self.shift()).apply(old)
     }
 
     fn learn(&mut self, old: u64, value: u64) {
@@ -54,6 +58,65 @@ impl Clock {
         };
         if moved.wrapping_sub(self.shift).unsigned_abs() <= CLOCK_STEP as u64 {
             self.shift = moved;
+        }
+    }
+}
+
+/// One column being written, row by row in ascending order.
+#[derive(Debug)]
+pub(super) struct IntColumn {
+    clock: Clock,
+    /// Value of the new row before.
+    last: u64,
+    sink: Sink,
+}
+
+impl IntColumn {
+    pub(super) fn new(moves: Moves, elapsed_ns: u64) -> Self {
+        Self { clock: Clock::new(moves, elapsed_ns), last: 0, sink: Sink::default() }
+    }
+
+    /// Row without a counterpart.
+    pub(super) fn add_new(&mut self, row: usize, value: u64) {
+        self.sink.push(row, zigzag(value.wrapping_sub(self.last)));
+        self.last = value;
+    }
+
+    /// Row whose counterpart has the value `before`. One that is as predicted can be left out if the column does not move.
+    pub(super) fn add(&mut self, row: usize, value: u64, before: u64) {
+        let difference = value.wrapping_sub(self.clock.predict(before));
+        if difference != 0 {
+            self.sink.push(row, zigzag(difference));
+            self.clock.learn(before, value);
+        }
+    }
+
+    /// The column; `None` if every row is as predicted.
+    pub(super) fn finish(self) -> Option<Vec<u8>> {
+        (!self.sink.is_zero()).then(|| {
+            let mut out = Vec::new();
+            self.sink.finish(&mut out);
+            out
+        })
+    }
+}
+
+/// Change of a row that is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// It has this value.
+    To(u64),
+    /// The value of its counterpart moved as predicted: by this, modulo 2^64. Zero stays zero.
+    By(u64),
+}
+
+impl Change {
+    /// Value of a row whose counterpart has the value `before`.
+    pub(super) const fn apply(self, before: u64) -> u64 {
+        match self {
+            Self::To(value) => value,
+            Self::By(_) if before == 0 => 0,
+            Self::By(shift) => before.wrapping_add(shift),
         }
     }
 }
@@ -76,22 +139,10 @@ impl Coding<'_> {
         new: impl Fn(usize) -> u64,
         old: impl Fn(usize) -> u64,
     ) -> Option<Vec<u8>> {
-        let mut sink = Sink::default();
-        let mut last = 0;
-        let mut clock = Clock::new(moves, self.elapsed_ns);
-        let mut row = |i: usize| {
-            let value = new(i);
-            match self.pairs.old[i] {
-                NEW => {
-                    sink.push(i, zigzag(value.wrapping_sub(last)));
-                    last = value;
-                }
-                j => {
-                    let before = old(j as usize);
-                    sink.push(i, zigzag(value.wrapping_sub(clock.predict(before))));
-                    clock.learn(before, value);
-                }
-            }
+        let mut column = IntColumn::new(moves, self.elapsed_ns);
+        let mut row = |i: usize| match self.pairs.old[i] {
+            NEW => column.add_new(i, new(i)),
+            j => column.add(i, new(i), old(j as usize)),
         };
         if moves == Moves::No {
             for i in rows {
@@ -100,30 +151,49 @@ impl Coding<'_> {
         } else {
             (0..self.pairs.old.len()).for_each(row);
         }
-        (!sink.is_zero()).then(|| {
-            let mut out = Vec::new();
-            sink.finish(&mut out);
-            out
-        })
+        column.finish()
     }
 
-    /// Reads a column. `set` is called with each row that is new or changed and its value, and returns whether that is a value of the
-    /// column.
+    /// Reads a column. `change` is called with each row that is new, changed or moved, in ascending order, and returns true if the
+    /// result is a value of the column.
     pub(super) fn read_ints(
         &self,
         mut input: Input<'_>,
         moves: Moves,
         old: impl Fn(usize) -> u64,
-        mut set: impl FnMut(usize, u64) -> bool,
+        mut change: impl FnMut(usize, Change) -> bool,
     ) -> Result<(), FrameError> {
-        let mut numbers = Numbers::new(&mut input, self.pairs.old.len())?;
-        let mut next = numbers.read()?;
-        let mut last = 0;
+        let rows = self.pairs.old.len();
+        let mut numbers = Numbers::new(&mut input, rows)?;
+        let malformed = input.malformed();
+        let mut new_rows = self.pairs.new_rows.iter().map(|i| *i as usize).peekable();
+        let mut last = 0_u64;
         let mut clock = Clock::new(moves, self.elapsed_ns);
-        let mut row = |i: usize, number: u64| {
+        let mut start = 0;
+        loop {
+            let next = numbers.read()?;
+            let at = next.map_or(rows, |(i, _)| i);
+            // Rows that are as predicted.
+            while start < at {
+                let new = new_rows.peek().map_or(at, |i| at.min(*i));
+                let shift = clock.shift();
+                if shift != 0 && !(start..new).all(|i| change(i, Change::By(shift))) {
+                    return Err(malformed);
+                }
+                start = new;
+                if new_rows.next_if(|i| *i < at).is_some() {
+                    if !change(start, Change::To(last)) {
+                        return Err(malformed);
+                    }
+                    start += 1;
+                }
+            }
+            let Some((i, number)) = next else { return Ok(()) };
+            start = i + 1;
             let difference = unzigzag(number);
             let value = match self.pairs.old[i] {
                 NEW => {
+                    new_rows.next();
                     last = difference.wrapping_add(last);
                     last
                 }
@@ -134,31 +204,9 @@ impl Coding<'_> {
                     value
                 }
             };
-            if set(i, value) { Ok(()) } else { Err(input.malformed()) }
-        };
-        if moves == Moves::No {
-            let mut new_rows = self.pairs.new_rows.iter().peekable();
-            loop {
-                let at = next.map_or(usize::MAX, |(i, _)| i);
-                while let Some(i) = new_rows.next_if(|i| (**i as usize) < at) {
-                    row(*i as usize, 0)?;
-                }
-                let Some((i, number)) = next else { return Ok(()) };
-                new_rows.next_if(|n| **n as usize == i);
-                row(i, number)?;
-                next = numbers.read()?;
+            if !change(i, Change::To(value)) {
+                return Err(malformed);
             }
         }
-        for i in 0..self.pairs.old.len() {
-            let number = match next {
-                Some((at, number)) if at == i => {
-                    next = numbers.read()?;
-                    number
-                }
-                _ => 0,
-            };
-            row(i, number)?;
-        }
-        Ok(())
     }
 }

@@ -1,11 +1,11 @@
 //! Descriptors that refer to sockets, and namespaces of processes.
 
 use super::FrameError;
-use super::ints::Moves;
+use super::ints::{Change, Moves};
 use super::pairs::{NEW, Pairs};
 use super::table::{Column, TableReader, TableWriter, int};
 use crate::model::{Owner, Sample};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 /// Owner whose process is that of the sample being written: its number there, if it was in both.
 fn renumbered(owner: &Owner, new_process: &[u32]) -> u64 {
@@ -17,9 +17,12 @@ fn renumbered(owner: &Owner, new_process: &[u32]) -> u64 {
 
 /// Writes the table; `processes` are the counterparts of the processes.
 pub(super) fn put(new: &Sample, old: &Sample, processes: &Pairs) -> Option<Vec<u8>> {
+    if Arc::ptr_eq(&new.owners, &old.owners) && processes.is_identity(old.processes.len()) {
+        return None;
+    }
     let (rows, before) = (&*new.owners, &*old.owners);
     let new_process = processes.inverse(old.processes.len());
-    let pairs = Pairs::by_key(rows, before, |o| (o.inode, o.fd));
+    let pairs = Pairs::by_sorted_key(rows, before, |o| o.inode, |o| (o.inode, o.fd));
     let mut table = TableWriter::new(&pairs, before.len(), 0);
     let differing =
         pairs.differing(|i, j| u64::from(rows[i].process) != renumbered(&before[j], &new_process));
@@ -48,22 +51,23 @@ pub(super) fn read(
     let Some(table) = table else { return Ok(before.iter().map(follow).collect()) };
     let row = |j: &u32| before.get(*j as usize).map_or(Owner { inode: 0, process: 0, fd: 0 }, follow);
     let mut rows: Vec<Owner> = table.pairs.old.iter().map(row).collect();
-    let set = |slot: &mut u32, n: u64| n.try_into().map(|n| *slot = n).is_ok();
+    let set =
+        |slot: &mut u32, change: Change| change.apply((*slot).into()).try_into().map(|n| *slot = n).is_ok();
     table.ints(
         "inode",
         Moves::No,
         |j| before[j].inode,
-        |i, n| {
-            rows[i].inode = n;
+        |i, change| {
+            rows[i].inode = change.apply(rows[i].inode);
             true
         },
     )?;
-    table.ints("fd", Moves::No, |j| before[j].fd.into(), |i, n| set(&mut rows[i].fd, n))?;
+    table.ints("fd", Moves::No, |j| before[j].fd.into(), |i, change| set(&mut rows[i].fd, change))?;
     table.ints(
         "process",
         Moves::No,
         |j| renumbered(&before[j], &new_process),
-        |i, n| set(&mut rows[i].process, n),
+        |i, change| set(&mut rows[i].process, change),
     )?;
     Ok(rows)
 }
@@ -77,7 +81,7 @@ static NAMESPACE_COLUMNS: LazyLock<Vec<Column<InNamespace>>> =
 /// Writes the table of [`Sample::netns_by_pid`].
 pub(super) fn put_namespaces(new: &Sample, old: &Sample) -> Option<Vec<u8>> {
     let (rows, before) = (&*new.netns_by_pid, &*old.netns_by_pid);
-    let pairs = Pairs::by_key(rows, before, |(pid, _)| *pid);
+    let pairs = Pairs::by_sorted_key(rows, before, |(pid, _)| (*pid).into(), |(pid, _)| *pid);
     let mut table = TableWriter::new(&pairs, before.len(), 0);
     let differing = pairs.differing(|i, j| rows[i] != before[j]);
     table.columns(&NAMESPACE_COLUMNS, &differing, rows, before);

@@ -15,6 +15,17 @@ pub(super) const MAX_ROWS: u64 = 1 << 21;
 /// Rows before the expected one in which its counterpart is looked for without a table of all.
 const NEAR: usize = 16;
 
+/// Consecutive rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Run {
+    /// First row.
+    pub(super) start: usize,
+    /// Number of rows.
+    pub(super) len: usize,
+    /// Counterpart of the first; [`NEW`] if none of them has one.
+    pub(super) old: u32,
+}
+
 /// Counterpart of each row.
 #[derive(Debug, Default)]
 pub(super) struct Pairs {
@@ -42,12 +53,23 @@ impl Pairs {
 
     /// Pairs rows of equal keys. Wrong pairs, as of keys that occur twice, cost space and nothing else.
     pub(super) fn by_key<R, K: Eq + Hash>(new: &[R], old: &[R], key: impl Fn(&R) -> K) -> Self {
+        Self::by_sorted_key(new, old, |_| 0, key)
+    }
+
+    /// The same for rows sorted by `order`: any number of rows that are gone costs no search.
+    pub(super) fn by_sorted_key<R, K: Eq + Hash>(
+        new: &[R],
+        old: &[R],
+        order: impl Fn(&R) -> u64,
+        key: impl Fn(&R) -> K,
+    ) -> Self {
         let mut out = vec![NEW; new.len()];
         let mut expected = 0;
         let mut taken = vec![false; old.len()];
         let mut unpaired = Vec::new();
         for (i, row) in new.iter().enumerate() {
-            let k = key(row);
+            let (k, place) = (key(row), order(row));
+            expected += old[expected..].iter().take_while(|o| order(o) < place).count();
             // A dump keeps its order: what comes next is the next row, or one after a few that are gone.
             let near = old[expected..].iter().take(NEAR).position(|o| key(o) == k);
             match near {
@@ -71,6 +93,19 @@ impl Pairs {
             }
         }
         Self::from_old(out)
+    }
+
+    /// Rows in order, as runs of new ones and of those whose counterparts follow each other.
+    pub(super) fn runs(&self) -> impl Iterator<Item = Run> {
+        let mut start = 0;
+        std::iter::from_fn(move || {
+            let first = *self.old.get(start)?;
+            let next = |k: u32| if first == NEW { NEW } else { first + k };
+            let rest = self.old[start..].iter().zip(0..);
+            let run = Run { start, len: rest.take_while(|(j, k)| **j == next(*k)).count(), old: first };
+            start += run.len;
+            Some(run)
+        })
     }
 
     /// New row of each old one; [`NEW`] if it is gone.
@@ -162,6 +197,13 @@ mod tests {
             old in prop::collection::vec(0_u8..60, 0..80),
             new in prop::collection::vec(0_u8..60, 0..80),
         ) {
+            let (mut sorted_new, mut sorted_old) = (new.clone(), old.clone());
+            sorted_new.sort_unstable();
+            sorted_old.sort_unstable();
+            let sorted = Pairs::by_sorted_key(&sorted_new, &sorted_old, |k| (*k).into(), |k| *k);
+            for (k, j) in sorted_new.iter().zip(&sorted.old) {
+                prop_assert!(*j == NEW || sorted_old.get(*j as usize) == Some(k));
+            }
             let pairs = Pairs::by_key(&new, &old, |k| *k);
             for (i, j) in pairs.old.iter().enumerate() {
                 match old.get(*j as usize) {
@@ -172,6 +214,10 @@ mod tests {
             let mut out = Vec::new();
             pairs.put(&mut out);
             let mut input = Input::new(&out, "test");
+            let runs = pairs.runs().flat_map(|r| {
+                (0..r.len as u32).map(move |k| if r.old == NEW { NEW } else { r.old + k })
+            });
+            prop_assert_eq!(runs.collect::<Vec<_>>(), &pairs.old[..]);
             let back = Pairs::read(&mut input, old.len(), 80).unwrap();
             prop_assert!(input.is_empty());
             prop_assert_eq!(back.old, pairs.old);
@@ -186,6 +232,10 @@ mod tests {
         let pairs = Pairs::by_key(&new, &old, |k| *k);
         let want: Vec<u32> = (0..1000).rev().chain([NEW]).collect();
         assert_eq!(pairs.old, want);
+        // Far more are gone in between than are searched.
+        let rest: Vec<u32> = (0..10).chain(990..1000).collect();
+        let pairs = Pairs::by_sorted_key(&rest, &old, |k| (*k).into(), |k| *k);
+        assert_eq!(pairs.old, rest);
     }
 
     #[test]

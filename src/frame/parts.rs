@@ -4,7 +4,7 @@
 //! are taken out and written as differences, and the rest, their *shape*, when that changes.
 
 use super::FrameError;
-use super::ints::{Coding, Moves};
+use super::ints::{Change, Coding, Moves};
 use super::pairs::Pairs;
 use super::varint::{Input, put_bytes};
 use crate::model::Sample;
@@ -184,8 +184,8 @@ pub(super) fn read_numbers(
             Input::new(input.rest(), part.name),
             Moves::No,
             |j| old[j],
-            |i, n| {
-                numbers[i] = n;
+            |i, change: Change| {
+                numbers[i] = change.apply(numbers[i]);
                 true
             },
         )?;

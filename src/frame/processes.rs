@@ -3,7 +3,7 @@
 use super::FrameError;
 use super::ints::Moves;
 use super::pairs::Pairs;
-use super::table::{Column, TableReader, TableWriter, to_json};
+use super::table::{Column, TableReader, TableWriter, from_json, to_json};
 use crate::model::process::FdKind;
 use crate::model::{FdKinds, FdUsage, Missing, ProcInfo, Process, Sample};
 use std::sync::{Arc, LazyLock};
@@ -69,8 +69,8 @@ fn same_text(a: &Process, b: &Process) -> bool {
 }
 
 /// Sets everything that has no column of its own, and keeps the rest.
-fn set_text(p: &mut Process, json: &[u8]) -> bool {
-    let Ok(mut read) = serde_json::from_slice::<Process>(json) else { return false };
+fn set_text(p: &mut Process, read: &Process) {
+    let mut read = read.clone();
     if let (Ok(new), Ok(old)) = (&mut read.fds, &p.fds) {
         *new = FdUsage {
             soft: new.soft,
@@ -80,7 +80,6 @@ fn set_text(p: &mut Process, json: &[u8]) -> bool {
         };
     }
     *p = read;
-    true
 }
 
 /// Columns. `process` holds what changes rarely, with the names of its fields.
@@ -90,7 +89,7 @@ pub(super) static COLUMNS: LazyLock<Vec<Column<Process>>> = LazyLock::new(|| {
             name: "process",
             same: same_text,
             get: |p| to_json(&Process { fds: without_columns(&p.fds), ..p.clone() }),
-            set: set_text,
+            read: |json| from_json(json, set_text),
         },
         usage!("fds_open", open),
         usage!("fds_open_at_ns", open_at_ns),
@@ -124,7 +123,8 @@ pub(super) static COLUMNS: LazyLock<Vec<Column<Process>>> = LazyLock::new(|| {
 
 /// Counterparts of the processes of `new`.
 pub(super) fn pair(new: &Sample, old: &Sample) -> Pairs {
-    Pairs::by_key(&new.processes, &old.processes, |p| (p.info.pid, p.info.start_ns))
+    let key = |p: &Process| (p.info.pid, p.info.start_ns);
+    Pairs::by_sorted_key(&new.processes, &old.processes, |p| p.info.pid.into(), key)
 }
 
 pub(super) fn put(new: &Sample, old: &Sample, pairs: &Pairs) -> Option<Vec<u8>> {

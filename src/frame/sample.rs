@@ -120,6 +120,7 @@ fn follows(sample: &Sample, old: &Sample) -> bool {
 #[derive(Debug, Default)]
 pub struct Decoder {
     last: Option<(Sample, Vec<Split>)>,
+    buffers: sockets::Buffers,
 }
 
 impl Decoder {
@@ -143,11 +144,16 @@ impl Decoder {
         let payload = wire::payload_of(head, body)?;
         let last = self.last.take();
         let base = match head.kind {
-            FrameKind::Key => None,
+            FrameKind::Key => {
+                if let Some((sample, _)) = last {
+                    self.buffers = sockets::Buffers::from_sample(sample);
+                }
+                None
+            }
             FrameKind::Delta => Some(last.ok_or(FrameError::NoKey)?),
             FrameKind::End => return Err(FrameError::Malformed("frame kind")),
         };
-        let read = decode(head.at, &payload, base)?;
+        let read = decode(head.at, &payload, base, &mut self.buffers)?;
         Ok(&self.last.insert(read).0)
     }
 }
@@ -156,6 +162,7 @@ fn decode(
     at: Stamp,
     payload: &[u8],
     base: Option<(Sample, Vec<Split>)>,
+    buffers: &mut sockets::Buffers,
 ) -> Result<(Sample, Vec<Split>), FrameError> {
     let mut sections: Vec<(&[u8], &[u8])> = Vec::new();
     let mut input = Input::new(payload, "payload");
@@ -209,7 +216,7 @@ fn decode(
         Some(t) => t,
         None => TableReader::unchanged(old.sockets.len(), elapsed_ns),
     };
-    sockets::read(&sockets_table, &mut new, &old)?;
+    sockets::read(&sockets_table, &mut new, &old, std::mem::take(buffers))?;
     let flows_table = match table(table_name::FLOWS, old.flows.len())? {
         Some(t) => t,
         None => TableReader::unchanged(old.flows.len(), elapsed_ns),
@@ -219,6 +226,7 @@ fn decode(
         new.events.list = events::read(&t)?;
     }
     check(&new)?;
+    *buffers = sockets::Buffers::from_sample(old);
     Ok((new, numbers))
 }
 
@@ -228,11 +236,12 @@ fn decode(
 pub(crate) fn from_payloads(mut bytes: &[u8]) -> Vec<Sample> {
     let mut out: Vec<Sample> = Vec::new();
     let mut base = None;
+    let mut buffers = sockets::Buffers::default();
     while let Some((len, rest)) = bytes.split_first_chunk::<4>() {
         let len = (u32::from_le_bytes(*len) as usize).min(rest.len());
         let boot_ns = 1_000_000_000 * (out.len() as u64 + 1);
         let at = Stamp { boot_ns, unix_ns: boot_ns };
-        let Ok(read) = decode(at, &rest[..len], base) else { break };
+        let Ok(read) = decode(at, &rest[..len], base, &mut buffers) else { break };
         out.push(read.0.clone());
         base = Some(read);
         bytes = &rest[len..];

@@ -1,17 +1,21 @@
 //! Sockets, with their attributes, `tcp_info` and names.
 
 use super::FrameError;
-use super::ints::Moves;
+use super::ints::{IntColumn, Moves};
 use super::pairs::{NEW, Pairs};
 use super::table::{Column, TableReader, TableWriter, endpoint, int, json};
 use super::texts::Values;
 use crate::model::tcp_info::{FieldUnit, TCP_FIELDS};
 use crate::model::{Family, Proto, Sample, Socket, SocketId, State};
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::LazyLock;
 
 /// Milliseconds.
 const MS: u64 = 1_000_000;
+
+/// Bytes of `tcp_info` that are compared at once: what changes is near to each other.
+const BLOCK: usize = 64;
 
 /// Columns of the fixed part of a row.
 pub(super) static COLUMNS: LazyLock<Vec<Column<Socket>>> = LazyLock::new(|| {
@@ -23,7 +27,7 @@ pub(super) static COLUMNS: LazyLock<Vec<Column<Socket>>> = LazyLock::new(|| {
             name: "timer",
             same: |a, b| a.timer.kind == b.timer.kind,
             get: |s| super::table::to_json(&s.timer.kind),
-            set: |s, json| serde_json::from_slice(json).map(|k| s.timer.kind = k).is_ok(),
+            read: |json| super::table::from_json(json, |s, kind| s.timer.kind = *kind),
         },
         int!("netns", id.netns),
         int!("cookie", id.cookie),
@@ -139,30 +143,52 @@ pub(super) fn put(new: &Sample, old: &Sample, pairs: &Pairs, elapsed_ns: u64) ->
 }
 
 fn put_infos(table: &mut TableWriter<'_>, new: &Sample, old: &Sample) {
-    let (rows, before) = (&*new.sockets, &*old.sockets);
-    let pairs = table.coding.pairs;
     let words: Vec<(u32, Moves)> = kept_words(new.info_words).map(|w| (w, moves_of_word(w))).collect();
-    let is_moving: Vec<bool> = words.iter().map(|(_, m)| *m != Moves::No).collect();
-    let differs = |a: Option<&[u8]>, b: Option<&[u8]>| match (a, b) {
-        (Some(a), Some(b)) => {
-            a != b && a.chunks_exact(4).zip(b.chunks_exact(4)).zip(&is_moving).any(|((a, b), m)| !m && a != b)
+    let moving: Vec<usize> = (0..words.len()).filter(|k| words[*k].1 != Moves::No).collect();
+    let column = |moves| IntColumn::new(moves, table.coding.elapsed_ns);
+    let mut has = column(Moves::No);
+    let mut columns: Vec<IntColumn> = words.iter().map(|(_, moves)| column(*moves)).collect();
+    for (i, j) in table.coding.pairs.old.iter().enumerate() {
+        let info = info_of(new, &new.sockets[i]);
+        let Some(before) = old.sockets.get(*j as usize) else {
+            has.add_new(i, info.is_some().into());
+            columns.iter_mut().enumerate().for_each(|(k, c)| c.add_new(i, word_at(info, k)));
+            continue;
+        };
+        let before = info_of(old, before);
+        match (info, before) {
+            (None, None) => {}
+            (Some(info), Some(before)) => {
+                let mut block = |first: usize, new: &[u8], old: &[u8]| {
+                    for (k, (n, o)) in new.chunks_exact(4).zip(old.chunks_exact(4)).enumerate() {
+                        if n != o && words[first + k].1 == Moves::No {
+                            columns[first + k].add(i, word_at(Some(n), 0), word_at(Some(o), 0));
+                        }
+                    }
+                };
+                let (blocks, rest) = info.as_chunks::<BLOCK>();
+                let (old_blocks, old_rest) = before.as_chunks::<BLOCK>();
+                for (b, (new, old)) in blocks.iter().zip(old_blocks).enumerate() {
+                    if new != old {
+                        block(b * BLOCK / 4, new, old);
+                    }
+                }
+                block(blocks.len() * BLOCK / 4, rest, old_rest);
+                for k in &moving {
+                    columns[*k].add(i, word_at(Some(info), *k), word_at(Some(before), *k));
+                }
+            }
+            _ => {
+                has.add(i, info.is_some().into(), before.is_some().into());
+                for (k, c) in columns.iter_mut().enumerate() {
+                    c.add(i, word_at(info, k), word_at(before, k));
+                }
+            }
         }
-        (None, None) => false,
-        _ => true,
-    };
-    let infos: Vec<Option<&[u8]>> = rows.iter().map(|s| info_of(new, s)).collect();
-    let olds: Vec<Option<&[u8]>> = before.iter().map(|s| info_of(old, s)).collect();
-    let differing = pairs.differing(|i, j| differs(infos[i], olds[j]));
-    table.ints(
-        "has_tcp_info",
-        Moves::No,
-        &differing,
-        |i| u64::from(infos[i].is_some()),
-        |j| u64::from(olds[j].is_some()),
-    );
-    for (k, (word, moves)) in words.into_iter().enumerate() {
-        let name = info_column(word);
-        table.ints(&name, moves, &differing, |i| word_at(infos[i], k), |j| word_at(olds[j], k));
+    }
+    table.put_ints("has_tcp_info", has.finish());
+    for ((word, _), column) in words.into_iter().zip(columns) {
+        table.put_ints(&info_column(word), column.finish());
     }
 }
 
@@ -171,18 +197,11 @@ fn info_column(word: u32) -> String {
     format!("tcp_info+{}", word * 4)
 }
 
-/// Source of a byte string of a row that is read.
-#[derive(Clone, Copy)]
-enum Blob {
-    /// That of a row of the sample before.
-    Old(u32),
-    /// Range of the bytes that were read.
-    Read(usize, usize),
-}
-
-/// Byte strings of all rows of a text column.
+/// Byte strings of the rows that have a new one.
+#[derive(Default)]
 struct Blobs {
-    rows: Vec<Blob>,
+    /// Rows, ascending, with the ranges of their bytes.
+    rows: Vec<(usize, Range<usize>)>,
     bytes: Vec<u8>,
 }
 
@@ -192,52 +211,82 @@ impl Blobs {
         name: &str,
         old: impl Fn(usize) -> &'o [u8],
     ) -> Result<Self, FrameError> {
-        let row = |j: &u32| if *j == NEW { Blob::Read(0, 0) } else { Blob::Old(*j) };
-        let mut out = Self { rows: table.pairs.old.iter().map(row).collect(), bytes: Vec::new() };
-        let mut last = (0, 0);
+        let mut out = Self::default();
+        let mut last = (None, 0..0);
         table.texts(
             name,
             |j| Cow::Borrowed(old(j)),
-            |i, value| {
-                // Equal neighbours share their bytes.
-                if out.bytes.get(last.0..last.1) != Some(value) {
+            |i, text| {
+                // Neighbours with the same entry share their bytes.
+                if text.entry.is_none() || text.entry != last.0 {
                     let from = out.bytes.len();
-                    out.bytes.extend_from_slice(value);
-                    last = (from, out.bytes.len());
+                    out.bytes.extend_from_slice(text.value);
+                    last = (text.entry, from..out.bytes.len());
                 }
-                out.rows[i] = Blob::Read(last.0, last.1);
+                out.rows.push((i, last.1.clone()));
                 true
             },
         )?;
         Ok(out)
     }
 
-    fn get<'a>(&'a self, i: usize, old: impl Fn(usize) -> &'a [u8]) -> &'a [u8] {
-        match self.rows[i] {
-            Blob::Old(j) => old(j as usize),
-            Blob::Read(from, to) => self.bytes.get(from..to).unwrap_or(&[]),
+    /// Byte string of each row, in ascending order: a new one, or that of its counterpart.
+    fn reader<'a>(
+        &'a self,
+        pairs: &'a Pairs,
+        old: impl Fn(usize) -> &'a [u8] + 'a,
+    ) -> impl FnMut(usize) -> &'a [u8] {
+        let mut rows = self.rows.iter().peekable();
+        move |i| match rows.next_if(|(row, _)| *row == i) {
+            Some((_, range)) => self.bytes.get(range.clone()).unwrap_or(&[]),
+            None if pairs.old[i] == NEW => &[],
+            None => old(pairs.old[i] as usize),
         }
     }
 }
 
+/// Memory of the largest parts of a sample, used again.
+#[derive(Debug, Default)]
+pub(super) struct Buffers {
+    sockets: Vec<Socket>,
+    attrs: Vec<u8>,
+    infos: Vec<u8>,
+}
+
+impl Buffers {
+    /// Takes it from a sample that is not needed any more.
+    pub(super) fn from_sample(sample: Sample) -> Self {
+        Self { sockets: sample.sockets, attrs: sample.attrs, infos: sample.infos }
+    }
+}
+
 /// Reads the table into `new`, whose `info_words` are set.
-pub(super) fn read(table: &TableReader<'_>, new: &mut Sample, old: &Sample) -> Result<(), FrameError> {
+pub(super) fn read(
+    table: &TableReader<'_>,
+    new: &mut Sample,
+    old: &Sample,
+    buffers: Buffers,
+) -> Result<(), FrameError> {
     let before = &*old.sockets;
     let blank = || {
         let id = SocketId { netns: 0, cookie: 0 };
         Socket::new(id, Family::Inet, Proto::Tcp, State::Closed)
     };
-    let mut rows = table.rows(before, blank);
+    (new.attrs, new.infos) = (buffers.attrs, buffers.infos);
+    let mut rows = table.rows_in(buffers.sockets, before, blank);
     table.columns(&COLUMNS, &mut rows, before)?;
     let attrs = Blobs::read(table, "attrs", |j| attrs_of(old, &before[j]))?;
     let local = Blobs::read(table, "local_name", |j| name_of(old, before[j].local_name))?;
     let remote = Blobs::read(table, "remote_name", |j| name_of(old, before[j].remote_name))?;
 
+    let mut attrs = attrs.reader(&table.pairs, |j| attrs_of(old, &before[j]));
+    let mut local = local.reader(&table.pairs, |j| name_of(old, before[j].local_name));
+    let mut remote = remote.reader(&table.pairs, |j| name_of(old, before[j].remote_name));
     let mut arenas = Arenas::new(new);
     for (i, s) in rows.iter_mut().enumerate() {
-        arenas.push_attrs(s, attrs.get(i, |j| attrs_of(old, &before[j])));
-        s.local_name = arenas.push_name(local.get(i, |j| name_of(old, before[j].local_name)));
-        s.remote_name = arenas.push_name(remote.get(i, |j| name_of(old, before[j].remote_name)));
+        arenas.push_attrs(s, attrs(i));
+        s.local_name = arenas.push_name(local(i));
+        s.remote_name = arenas.push_name(remote(i));
     }
     read_infos(table, &mut rows, new, old)?;
     new.sockets = rows;
@@ -251,48 +300,49 @@ fn read_infos(
     old: &Sample,
 ) -> Result<(), FrameError> {
     let before = &*old.sockets;
-    let olds: Vec<Option<&[u8]>> = before.iter().map(|s| info_of(old, s)).collect();
-    let mut has: Vec<bool> =
-        table.pairs.old.iter().map(|j| olds.get(*j as usize).is_some_and(Option::is_some)).collect();
+    let old_info = |j: u32| before.get(j as usize).and_then(|s| info_of(old, s));
+    let mut has: Vec<bool> = table.pairs.old.iter().map(|j| old_info(*j).is_some()).collect();
     table.ints(
         "has_tcp_info",
         Moves::No,
-        |j| u64::from(olds[j].is_some()),
-        |i, n| {
+        |j| u64::from(old_info(j as u32).is_some()),
+        |i, change| {
+            let n = change.apply(has[i].into());
             has[i] = n == 1;
             n <= 1
         },
     )?;
     let len = new.info_len();
+    // Offset of the entry of each row.
+    let mut offsets: Vec<Option<usize>> = Vec::with_capacity(rows.len());
+    let infos = &mut new.infos;
+    infos.clear();
     let mut count = 0_u32;
     for (i, s) in rows.iter_mut().enumerate() {
         s.info_at = Socket::NO_INFO;
         if !has[i] {
+            offsets.push(None);
             continue;
         }
         s.info_at = count;
         count += 1;
-        match olds.get(table.pairs.old[i] as usize).copied().flatten().filter(|o| o.len() == len) {
-            Some(info) => new.infos.extend_from_slice(info),
-            None => new.infos.resize(new.infos.len() + len, 0),
+        offsets.push(Some(infos.len()));
+        match old_info(table.pairs.old[i]).filter(|o| o.len() == len) {
+            Some(info) => infos.extend_from_slice(info),
+            None => infos.resize(infos.len() + len, 0),
         }
     }
-    let infos = &mut new.infos;
     for (k, word) in kept_words(new.info_words).enumerate() {
         table.ints(
             &info_column(word),
             moves_of_word(word),
-            |j| word_at(olds[j], k),
-            |i, n| {
-                let Ok(n) = u32::try_from(n) else { return false };
-                if rows[i].info_at == Socket::NO_INFO {
-                    return n == 0;
-                }
-                let at = rows[i].info_at as usize * len + k * 4;
-                infos.get_mut(at..at + 4).is_some_and(|slot| {
-                    slot.copy_from_slice(&n.to_ne_bytes());
-                    true
-                })
+            |j| word_at(old_info(j as u32), k),
+            |i, change| {
+                let Some(offset) = offsets[i] else { return change.apply(0) == 0 };
+                let slot = infos.get_mut(offset + k * 4..).and_then(|rest| rest.first_chunk_mut::<4>());
+                let Some(slot) = slot else { return false };
+                let value = u32::try_from(change.apply(u32::from_ne_bytes(*slot).into()));
+                value.map(|n| *slot = n.to_ne_bytes()).is_ok()
             },
         )?;
     }

@@ -1,10 +1,11 @@
 //! Tables as named columns.
 
 use super::FrameError;
-use super::ints::{Coding, Moves};
+use super::ints::{Change, Coding, Moves};
 use super::pairs::{NEW, Pairs};
-use super::texts::Values;
+use super::texts::{Text, Values};
 use super::varint::{Input, put_bytes};
+use serde::de::DeserializeOwned;
 use std::borrow::Cow;
 
 /// One column of a table of `R`.
@@ -28,10 +29,13 @@ pub(super) enum Column<R> {
         same: fn(&R, &R) -> bool,
         /// Value of a row.
         get: fn(&R) -> Cow<'_, [u8]>,
-        /// Sets it; false if it is not a value of the column.
-        set: fn(&mut R, &[u8]) -> bool,
+        /// Reads a value, once for all rows that have it; `None` if it is not one of the column.
+        read: fn(&[u8]) -> Option<Setter<R>>,
     },
 }
+
+/// Sets a text column of a row to a value that was read.
+pub(super) type Setter<R> = Box<dyn Fn(&mut R)>;
 
 /// Integer column of a field whose type an integer converts to.
 macro_rules! int {
@@ -101,7 +105,7 @@ macro_rules! json {
             name: $name,
             same: |a, b| a.$field == b.$field,
             get: |r| $crate::frame::table::to_json(&r.$field),
-            set: |r, json| serde_json::from_slice(json).map(|v| r.$field = v).is_ok(),
+            read: |json| $crate::frame::table::from_json(json, |r, v| r.$field.clone_from(v)),
         }
     };
 }
@@ -131,6 +135,15 @@ macro_rules! endpoint {
     };
 }
 pub(super) use {endpoint, int, json, option, option_u64};
+
+/// Reads a value as JSON.
+pub(super) fn from_json<R: 'static, V: DeserializeOwned + 'static>(
+    json: &[u8],
+    set: fn(&mut R, &V),
+) -> Option<Setter<R>> {
+    let value: V = serde_json::from_slice(json).ok()?;
+    Some(Box::new(move |row| set(row, &value)))
+}
 
 /// Value as JSON; empty if it has none, which no type of a sample is.
 pub(super) fn to_json<T: serde::Serialize>(value: &T) -> Cow<'static, [u8]> {
@@ -166,6 +179,11 @@ impl<'a> TableWriter<'a> {
         let mut out = Vec::new();
         pairs.put(&mut out);
         Self { coding: Coding { pairs, elapsed_ns }, out, old_rows, columns: 0 }
+    }
+
+    /// Writes an integer column that was made row by row.
+    pub(super) fn put_ints(&mut self, name: &str, data: Option<Vec<u8>>) {
+        self.put(name, INT, data);
     }
 
     fn put(&mut self, name: &str, kind: u8, data: Option<Vec<u8>>) {
@@ -281,15 +299,15 @@ impl<'a> TableReader<'a> {
         name: &str,
         moves: Moves,
         old: impl Fn(usize) -> u64,
-        set: impl FnMut(usize, u64) -> bool,
+        change: impl FnMut(usize, Change) -> bool,
     ) -> Result<(), FrameError> {
         match self.column(name, INT) {
-            Some(data) => self.coding().read_ints(data, moves, old, set),
+            Some(data) => self.coding().read_ints(data, moves, old, change),
             None if moves == Moves::No => Ok(()),
             None => {
                 // No row differs from its prediction, which moves.
                 let nothing = Input::new(&[0, 0], "column");
-                self.coding().read_ints(nothing, moves, old, set)
+                self.coding().read_ints(nothing, moves, old, change)
             }
         }
     }
@@ -299,15 +317,30 @@ impl<'a> TableReader<'a> {
         &self,
         name: &str,
         old: impl Fn(usize) -> Cow<'o, [u8]>,
-        set: impl FnMut(usize, &[u8]) -> bool,
+        set: impl FnMut(usize, Text<'_>) -> bool,
     ) -> Result<(), FrameError> {
         self.column(name, TEXT).map_or(Ok(()), |data| self.coding().read_texts(data, old, set))
     }
 
     /// Rows before their columns are read: their counterparts, or blank ones.
     pub(super) fn rows<R: Clone>(&self, old: &[R], blank: impl Fn() -> R) -> Vec<R> {
-        let row = |j: &u32| if *j == NEW { blank() } else { old[*j as usize].clone() };
-        self.pairs.old.iter().map(row).collect()
+        self.rows_in(Vec::new(), old, blank)
+    }
+
+    /// The same in memory that was used before.
+    pub(super) fn rows_in<R: Clone>(&self, memory: Vec<R>, old: &[R], blank: impl Fn() -> R) -> Vec<R> {
+        let mut out = memory;
+        out.clear();
+        out.reserve_exact(self.pairs.old.len());
+        for run in self.pairs.runs() {
+            if run.old == NEW {
+                out.extend(std::iter::repeat_with(&blank).take(run.len));
+            } else {
+                let from = run.old as usize;
+                out.extend_from_slice(&old[from..from + run.len]);
+            }
+        }
+        out
     }
 
     /// Reads the columns of a registry into the rows: texts first, since a text can hold the kind of a row.
@@ -318,13 +351,30 @@ impl<'a> TableReader<'a> {
         old: &[R],
     ) -> Result<(), FrameError> {
         for column in columns {
-            if let Column::Text { name, get, set, .. } = column {
-                self.texts(name, |j| get(&old[j]), |i, value| set(&mut rows[i], value))?;
+            if let Column::Text { name, get, read, .. } = column {
+                let mut entries: Vec<Option<Setter<R>>> = Vec::new();
+                let set = |i: usize, text: Text<'_>| {
+                    let Some(entry) = text.entry else {
+                        return read(text.value).map(|set| set(&mut rows[i])).is_some();
+                    };
+                    if entry >= entries.len() {
+                        entries.resize_with(entry + 1, || None);
+                    }
+                    if entries[entry].is_none() {
+                        entries[entry] = read(text.value);
+                    }
+                    entries[entry].as_ref().map(|set| set(&mut rows[i])).is_some()
+                };
+                self.texts(name, |j| get(&old[j]), set)?;
             }
         }
         for column in columns {
             if let Column::Int { name, moves, get, set } = column {
-                self.ints(name, *moves, |j| get(&old[j]), |i, value| set(&mut rows[i], value))?;
+                let change = |i: usize, change: Change| {
+                    let value = change.apply(if *moves == Moves::No { 0 } else { get(&rows[i]) });
+                    set(&mut rows[i], value)
+                };
+                self.ints(name, *moves, |j| get(&old[j]), change)?;
             }
         }
         Ok(())

@@ -15,6 +15,17 @@ const PATCH: u64 = 1;
 /// Code of the first entry of the dictionary.
 const FIRST: u64 = 2;
 
+/// Entries of the dictionary with which a new row is compared before its value is made: most columns have few values.
+const RECENT: usize = 8;
+
+/// Value of a row that is read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Text<'a> {
+    pub(super) value: &'a [u8],
+    /// Number in the dictionary, from 0; `None` for the empty value before the first entry, and for one that was patched.
+    pub(super) entry: Option<usize>,
+}
+
 /// Most bytes of the values of all rows: this many a row, and these.
 const MEAN_MAX: usize = 1024;
 const ALWAYS: usize = 16 << 20;
@@ -65,6 +76,8 @@ impl Coding<'_> {
         let (mut sizes, mut bytes) = (Vec::new(), Vec::new());
         let mut dictionary: FxHashMap<Cow<'v, [u8]>, u64> = FxHashMap::default();
         let mut last: Option<usize> = None;
+        // New rows whose values became entries, and their codes.
+        let mut recent: Vec<(usize, u64)> = Vec::new();
         for i in rows.iter().map(|i| *i as usize) {
             let old = self.pairs.old[i];
             if old == NEW {
@@ -73,11 +86,19 @@ impl Coding<'_> {
                 if before.is_some_and(|l| (v.same_as_new)(i, l)) {
                     continue;
                 }
+                if let Some((_, code)) = recent.iter().find(|(l, _)| (v.same_as_new)(i, *l)) {
+                    codes.push(i, *code);
+                    continue;
+                }
                 let value = (v.bytes)(i);
                 if before.is_none() && value.is_empty() {
                     continue;
                 }
-                codes.push(i, entry(value, &mut dictionary, &mut sizes, &mut bytes));
+                let code = entry(value, &mut dictionary, &mut sizes, &mut bytes);
+                if recent.len() < RECENT {
+                    recent.push((i, code));
+                }
+                codes.push(i, code);
                 continue;
             }
             if (v.same_as_old)(i, old as usize) {
@@ -106,20 +127,20 @@ impl Coding<'_> {
         &self,
         mut input: Input<'_>,
         old: impl Fn(usize) -> Cow<'o, [u8]>,
-        mut set: impl FnMut(usize, &[u8]) -> bool,
+        mut set: impl FnMut(usize, Text<'_>) -> bool,
     ) -> Result<(), FrameError> {
         let mut codes = Numbers::new(&mut input, self.pairs.old.len())?;
         let mut sizes = input.part()?;
         let mut dictionary: Vec<&[u8]> = Vec::new();
-        let mut last: &[u8] = &[];
+        let mut last = Text { value: &[], entry: None };
         let mut patched = Vec::new();
         let mut new_rows = self.pairs.new_rows.iter().peekable();
         let malformed = input.malformed();
         // An entry of the dictionary can stand in every row.
         let mut left = (self.pairs.old.len() * MEAN_MAX).saturating_add(ALWAYS);
-        let mut set = |i, value: &[u8]| {
-            left = left.checked_sub(value.len()).ok_or_else(|| malformed.clone())?;
-            if set(i, value) { Ok(()) } else { Err(malformed.clone()) }
+        let mut set = |i, text: Text<'_>| {
+            left = left.checked_sub(text.value.len()).ok_or_else(|| malformed.clone())?;
+            if set(i, text) { Ok(()) } else { Err(malformed.clone()) }
         };
         loop {
             let next = codes.read()?;
@@ -141,7 +162,7 @@ impl Coding<'_> {
                     let word = patched.get_mut(k * 4..k * 4 + 4).ok_or_else(|| malformed.clone())?;
                     word.iter_mut().zip(input.take(4)?).for_each(|(w, x)| *w ^= x);
                 }
-                set(i, &patched)?;
+                set(i, Text { value: &patched, entry: None })?;
                 continue;
             }
             let entry = usize::try_from(code.wrapping_sub(FIRST)).unwrap_or(usize::MAX);
@@ -150,10 +171,11 @@ impl Coding<'_> {
                 dictionary.push(input.take(len)?);
             }
             let value = *dictionary.get(entry).ok_or_else(|| malformed.clone())?;
+            let text = Text { value, entry: Some(entry) };
             if is_new {
-                last = value;
+                last = text;
             }
-            set(i, value)?;
+            set(i, text)?;
         }
     }
 }

@@ -10,6 +10,7 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 /// Place of one sample.
@@ -46,8 +47,69 @@ pub struct Recording {
     refused: Option<FrameError>,
 }
 
+/// Files scanned at once.
+const SCANS: usize = 8;
+
 /// Bytes searched at once for the next frame after a damaged one.
 const SEARCHED: usize = 1 << 16;
+
+/// A file and the places of its samples.
+struct Scan {
+    path: PathBuf,
+    file: File,
+    /// Its samples.
+    places: Vec<Place>,
+    /// Bytes that belong to no whole frame.
+    skipped: u64,
+    /// First reason why a frame was left out.
+    refused: Option<FrameError>,
+}
+
+fn scan(path: &Path) -> Result<Scan, RecordingError> {
+    let failed = |e| RecordingError::io("read", path, e);
+    let file = File::open(path).map_err(|e| RecordingError::io("open", path, e))?;
+    let data = file.metadata().map_err(failed)?;
+    if !data.is_file() {
+        return Err(failed(io::Error::other("not a regular file")));
+    }
+    let (mut places, mut refused) = (Vec::new(), None);
+    let mut offset = 0;
+    while let Some((head, states)) =
+        next_head(&file, data.len(), &mut offset, &mut refused).map_err(failed)?
+    {
+        let body = offset + HEADER_LEN as u64;
+        if head.kind != FrameKind::End {
+            // The number of the file is that of its place among the others.
+            places.push(Place { file: 0, offset: body, head, states });
+        }
+        offset = body + u64::from(head.len);
+    }
+    Ok(Scan { path: path.to_owned(), file, places, skipped: data.len() - offset.min(data.len()), refused })
+}
+
+/// Scans files, several at once: the headers are far from each other, and each one is a wait for the disk.
+fn scan_all(paths: &[PathBuf]) -> Result<Vec<Scan>, RecordingError> {
+    let threads = paths.len().clamp(1, SCANS);
+    let share = |k: usize| -> Vec<(usize, Result<Scan, RecordingError>)> {
+        paths.iter().enumerate().skip(k).step_by(threads).map(|(n, path)| (n, scan(path))).collect()
+    };
+    let share = &share;
+    let mut all = thread::scope(|scope| {
+        let start = |k| thread::Builder::new().name("scan".into()).spawn_scoped(scope, move || share(k));
+        let others: Vec<_> = (1..threads).map(|k| start(k).map_err(|_| k)).collect();
+        let mut all = share(0);
+        for other in others {
+            all.extend(match other {
+                Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                // No more threads are allowed.
+                Err(k) => share(k),
+            });
+        }
+        all
+    });
+    all.sort_by_key(|(n, _)| *n);
+    all.into_iter().map(|(_, scan)| scan).collect()
+}
 
 impl Recording {
     /// Opens a recording and reads the times of its samples.
@@ -67,8 +129,12 @@ impl Recording {
             skipped: 0,
             refused: None,
         };
-        for path in paths {
-            out.add_file(path)?;
+        for scan in scan_all(&paths)? {
+            let file = out.files.len() as u32;
+            out.places.extend(scan.places.into_iter().map(|place| Place { file, ..place }));
+            out.skipped += scan.skipped;
+            out.refused = out.refused.or(scan.refused);
+            out.files.push((scan.path, scan.file));
         }
         if out.places.is_empty() {
             let why = match &out.refused {
@@ -79,29 +145,6 @@ impl Recording {
             return Err(RecordingError::Empty { path: out.path, why });
         }
         Ok(out)
-    }
-
-    fn add_file(&mut self, path: PathBuf) -> Result<(), RecordingError> {
-        let failed = |e| RecordingError::io("read", &path, e);
-        let file = File::open(&path).map_err(|e| RecordingError::io("open", &path, e))?;
-        let data = file.metadata().map_err(failed)?;
-        if !data.is_file() {
-            return Err(failed(io::Error::other("not a regular file")));
-        }
-        let number = self.files.len() as u32;
-        let mut offset = 0;
-        while let Some((head, states)) =
-            next_head(&file, data.len(), &mut offset, &mut self.refused).map_err(failed)?
-        {
-            if head.kind != FrameKind::End {
-                let offset = offset + HEADER_LEN as u64;
-                self.places.push(Place { file: number, offset, head, states });
-            }
-            offset += HEADER_LEN as u64 + u64::from(head.len);
-        }
-        self.skipped += data.len() - offset.min(data.len());
-        self.files.push((path, file));
-        Ok(())
     }
 
     /// Bytes at the ends of files that belong to no whole frame.
@@ -363,6 +406,20 @@ mod tests {
         }
         let e = recording.at(first - 1).unwrap_err().to_string();
         assert!(e.contains("recorded: 2026-05-04T09:00:00Z to 2026-05-04T09:00:08Z"), "{e}");
+    }
+
+    #[test]
+    fn files_of_a_directory_are_read_in_the_order_of_their_names() {
+        let written = samples(3 * SCANS + 1);
+        let all: Vec<usize> = (0..written.len()).collect();
+        let frames = frames(&written, &all);
+        let dir = tempfile::tempdir().unwrap();
+        for (hour, frame) in (0..).zip(&frames) {
+            fs::write(dir.path().join(crate::recording::file_name(hour * 3_600_000_000_000)), frame).unwrap();
+        }
+        assert_eq!(readable(&mut Recording::open(dir.path()).unwrap(), &written), all);
+        fs::create_dir(dir.path().join("2026-05-04T09.sscope")).unwrap();
+        assert_eq!(readable(&mut Recording::open(dir.path()).unwrap(), &written), all);
     }
 
     #[test]
