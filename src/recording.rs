@@ -7,6 +7,7 @@ mod index;
 mod redact;
 mod retention;
 mod ring;
+mod scan;
 mod writer;
 
 pub use index::{Moment, Recording};

@@ -1,7 +1,7 @@
 //! Names of the files of a recording, and which of them are removed.
 
 use super::RecordingError;
-use super::index::whole_length;
+use super::scan::whole_length;
 use crate::frame::MAGIC;
 use rustix::fs::{Mode, OFlags};
 use std::fs::{self, File};

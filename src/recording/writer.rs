@@ -1,7 +1,7 @@
 //! Writes the files of a recording.
 
 use super::retention::{Retention, file_name, files, is_recording, remove_oldest};
-use super::{RecordingError, index};
+use super::{RecordingError, scan};
 use crate::frame::{FrameError, FrameKind, seal};
 use crate::model::Stamp;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
@@ -73,7 +73,7 @@ impl Writer {
         if !is_recording(&file).map_err(failed("read"))? {
             return Err(failed("write")(io::Error::other("it has other content than a recording")));
         }
-        let len = index::whole_length(&file).map_err(failed("read"))?;
+        let len = scan::whole_length(&file).map_err(failed("read"))?;
         if file.metadata().map_err(failed("read"))?.len() > len {
             file.set_len(len).map_err(failed("cut"))?;
         }
