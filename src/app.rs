@@ -29,6 +29,7 @@ mod print;
 mod query;
 mod reader;
 mod record;
+mod recorder;
 mod reference;
 mod reverse_dns;
 mod schema;

@@ -7,11 +7,13 @@
 //!             sock_diag          raw        joins, rates,          immutable         App -> draw
 //!             proc_net           with its   groups, limits,        shared            list, JSON, CSV
 //!             portable           faults     forwards               by Arc            exit status
-//!             scenario
+//!             scenario               |  ^
+//!                                    v  |
+//!                                   frame -> recording -> collect::RecordedSource
 //! ```
 //!
 //! Data flows in one direction. [`model`] has the types, [`collect`] reads the machine, [`mod@derive`] computes, [`table`],
-//! [`filter`] and [`view`] query, [`output`] prints, [`tui`] is the dashboard, [`cli`] the command line and [`app`] connects them.
+//! [`mod@frame`] and [`recording`] write samples down, [`filter`] and [`view`] query, [`output`] prints, [`tui`] is the dashboard, [`cli`] the command line and [`app`] connects them.
 //! `tests/layers.rs` checks the dependencies of every module: the dashboard can use neither [`collect`] nor [`mod@derive`], so a
 //! live machine, a captured `/proc` and demo data are the same to it.
 //!
@@ -19,6 +21,12 @@
 //!   order make one [`model::Wants`], and a [`collect::Source`] reads no more than that.
 //! - **Raw before derived.** A [`model::Sample`] is what the kernel reported, with the read errors ([`model::Faults`]) and the
 //!   time. [`derive::Engine::step`] is the only place that compares two samples, and it is pure.
+//! - **The past is samples.** [`mod@frame`] writes a sample as the difference from its predecessor, by columns with names, and reads it
+//!   back equal. [`recording`] keeps frames: in memory for the dashboard that goes back ([`recording::Ring`]), in files of an hour
+//!   with retention and a lock ([`recording::Writer`]), by time ([`recording::Recording`]), and without what identifies hosts and people
+//!   ([`recording::Redactor`]). A recording is a source like any other ([`collect::RecordedSource`]), so today's engine derives
+//!   yesterday's samples, and `list`, `check`, `diff` and the dashboard see no difference. One recording of each schema is kept in
+//!   `tests/recordings/`.
 //! - **Identity is that of the kernel**: network namespace and cookie, pid and start time ([`table::Identity`]). Selection,
 //!   marks, rates and last owners follow it.
 //! - **Threads**: one polls, one reads keys, one draws ([`tui::run_loop`] blocks in one `recv`); short-lived threads enter

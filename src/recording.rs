@@ -4,11 +4,14 @@
 //! frames, one after the other: files can be concatenated, and a part of one can be read. The first frame is a key frame.
 
 mod index;
+mod redact;
 mod retention;
 mod ring;
+mod scan;
 mod writer;
 
 pub use index::{Moment, Recording};
+pub use redact::Redactor;
 pub use retention::{Retention, file_name, is_recording_name};
 pub use ring::{Moments, Ring};
 pub use writer::{Outcome, Writer};

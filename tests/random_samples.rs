@@ -4,7 +4,7 @@
 //! covered as soon as they exist.
 
 // Tests may panic.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::struct_field_names)]
 
 use serde::de::value::{Error, StrDeserializer};
 use serde::de::{
@@ -13,8 +13,10 @@ use serde::de::{
 use serde::{Deserialize, forward_to_deserialize_any};
 use sockscope::collect::Source;
 use sockscope::collect::scenario::{Scenario, ScenarioSource};
+use sockscope::derive::Engine;
 use sockscope::frame::{Decoder, Encoder, FrameError, HEADER_LEN, canonical, head_of};
-use sockscope::model::{Needs, ProtoSet, Reads, Sample, Wants, nft};
+use sockscope::model::{Needs, ProtoSet, Reads, Sample, Snapshot, Wants, nft};
+use sockscope::recording::Redactor;
 use std::collections::HashSet;
 
 /// Number of samples.
@@ -23,12 +25,35 @@ const SAMPLES: u64 = 1_000;
 const MAX_DEPTH: u32 = 12;
 
 /// `SplitMix64`.
-struct Rng(u64);
+struct Rng {
+    state: u64,
+    /// Every text and list of bytes contains [`MARKER`] or [`MARKED`].
+    is_marked: bool,
+    /// Bytes given so far, and those that come first.
+    bytes: (usize, Vec<u8>),
+}
+
+/// Text that a redacted sample does not contain.
+const MARKER: &str = "Acme-Alice";
+/// Bytes that it does not contain, from any of them on.
+const MARKED: [u8; 4] = [203, 0, 113, 77];
 
 impl Rng {
+    const fn new(seed: u64) -> Self {
+        Self { state: seed, is_marked: false, bytes: (0, Vec::new()) }
+    }
+
+    fn byte(&mut self) -> u8 {
+        if let Some(byte) = self.bytes.1.pop() {
+            return byte;
+        }
+        self.bytes.0 += 1;
+        MARKED[self.bytes.0 % MARKED.len()]
+    }
+
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.state ^ (self.state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
     }
@@ -49,6 +74,28 @@ impl Rng {
 
     fn text(&mut self) -> String {
         const CHARS: [char; 12] = ['a', 'Z', '0', ' ', '"', '\\', '\n', '\0', 'é', '한', '😀', '\u{202e}'];
+        // In the places in which parts of a text could be kept.
+        const TEXTS: [&str; 16] = [
+            "X",
+            "/run/X",
+            "/X/docker.sock",
+            "@X",
+            "@/run/X",
+            "route:X",
+            "X:q1",
+            "eth0X",
+            "X 812",
+            "X 812 socket",
+            "docker-X.scope",
+            "/system.slice/X.service/init",
+            "user-X.slice",
+            "X: Permission denied",
+            "nginx --password=X 10.9.8.7",
+            "pipe:[X]",
+        ];
+        if self.is_marked {
+            return TEXTS[self.below(TEXTS.len() as u64) as usize].replace('X', MARKER);
+        }
         (0..self.below(6)).map(|_| CHARS[self.below(CHARS.len() as u64) as usize]).collect()
     }
 }
@@ -80,8 +127,11 @@ macro_rules! integers {
 impl<'de> Deserializer<'de> for Random<'_> {
     type Error = Error;
 
+    fn deserialize_u8<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_u8(if self.rng.is_marked { self.rng.byte() } else { self.rng.integer() as u8 })
+    }
+
     integers! {
-        deserialize_u8 visit_u8 u8;
         deserialize_u16 visit_u16 u16;
         deserialize_u32 visit_u32 u32;
         deserialize_u64 visit_u64 u64;
@@ -130,9 +180,14 @@ impl<'de> Deserializer<'de> for Random<'_> {
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
-        _: &'static str,
+        name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Error> {
+        if self.rng.is_marked && name == "Addr" && self.rng.below(2) == 0 {
+            let mut v4 = *sockscope::model::Addr::v4(MARKED).octets();
+            v4.reverse();
+            self.rng.bytes.1 = v4.to_vec();
+        }
         visitor.visit_newtype_struct(self)
     }
 
@@ -165,7 +220,7 @@ impl<'de> Deserializer<'de> for Random<'_> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        visitor.visit_map(Fields { random: self, fields: fields.iter() })
+        visitor.visit_map(Fields { random: self, fields: fields.iter(), last: "" })
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -213,18 +268,54 @@ impl<'de> MapAccess<'de> for Items<'_> {
 struct Fields<'a> {
     random: Random<'a>,
     fields: std::slice::Iter<'static, &'static str>,
+    last: &'static str,
 }
 
 impl<'de> MapAccess<'de> for Fields<'_> {
     type Error = Error;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
-        let key = |name: &&'static str| seed.deserialize(StrDeserializer::new(name));
-        self.fields.next().map(key).transpose()
+        let Some(name) = self.fields.next() else { return Ok(None) };
+        self.last = name;
+        seed.deserialize(StrDeserializer::new(name)).map(Some)
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
-        seed.deserialize(self.random.child())
+        let rng = &mut *self.random.rng;
+        let kept = match self.last {
+            _ if !rng.is_marked => None,
+            // The names of programs stay.
+            "comm" => return seed.deserialize(StrDeserializer::new("nginx")),
+            // What is known to be a number stays: no register has the value of another, and no key of a set is one.
+            "sreg" => Some(1_000 + rng.below(1_000) as u32),
+            "dreg" => Some(2_000 + rng.below(1_000) as u32),
+            "key_type" | "data_type" => Some([0, 7, 8, 9, 41, 7 << 6 | 8][rng.below(6) as usize]),
+            _ => None,
+        };
+        match kept {
+            Some(number) => seed.deserialize(Kept(number)),
+            None => seed.deserialize(self.random.child()),
+        }
+    }
+}
+
+/// An optional number with this value.
+struct Kept(u32);
+
+impl<'de> Deserializer<'de> for Kept {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_u32(self.0)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_some(self)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
     }
 }
 
@@ -269,7 +360,7 @@ impl<'de> VariantAccess<'de> for Random<'_> {
 }
 
 fn random_sample(seed: u64) -> Sample {
-    let mut rng = Rng(seed);
+    let mut rng = Rng::new(seed);
     Sample::deserialize(Random { rng: &mut rng, depth: 0 }).unwrap()
 }
 
@@ -375,7 +466,7 @@ fn next_sample(last: &Sample, rng: &mut Rng) -> Sample {
 fn sequences_of_random_samples_survive_frames() {
     let (mut rows, mut deltas) = (0, 0);
     for seed in 0..200 {
-        let mut rng = Rng(seed);
+        let mut rng = Rng::new(seed);
         let (mut encoder, mut decoder) = (Encoder::new(), Decoder::new());
         let mut sample = possible_sample(seed);
         let mut before: Option<Sample> = None;
@@ -461,4 +552,82 @@ fn idle_sockets_take_no_space() {
     }
     let (key, deltas) = (sizes[0], &sizes[1..]);
     assert!(key > 3_000 && deltas.iter().all(|d| *d < 300), "{sizes:?}");
+}
+
+/// Sample in which every text, address and list of bytes is marked, but for what may be kept.
+fn marked_sample(seed: u64) -> Sample {
+    let mut rng = Rng { is_marked: true, ..Rng::new(seed) };
+    let mut sample = Sample::deserialize(Random { rng: &mut rng, depth: 0 }).unwrap();
+    let processes = sample.processes.len() as u32;
+    sample.owners = sample.owners.iter().filter(|o| o.process < processes).copied().collect();
+    // Numbers of the kernel.
+    sample.infos.clear();
+    canonical(&mut sample);
+    sample
+}
+
+/// Places of the marker in a sample that was written as a frame and read back.
+fn marked(sample: &Sample) -> Vec<String> {
+    let json = serde_json::to_string(sample).unwrap();
+    let around = |i: usize| {
+        let bytes = &json.as_bytes()[i.saturating_sub(300)..(i + 100).min(json.len())];
+        String::from_utf8_lossy(bytes).into_owned()
+    };
+    let rotated = (0..4).map(|n| {
+        let bytes: Vec<String> = (0..4).map(|i| MARKED[(i + n) % 4].to_string()).collect();
+        format!(",{},", bytes.join(","))
+    });
+    let wanted = rotated.chain([MARKER.to_owned(), "10.9.8.7".to_owned()]);
+    wanted.filter_map(|w| json.find(&w)).map(around).collect()
+}
+
+#[test]
+fn redacted_samples_have_no_text_and_no_address_of_the_original() {
+    let redactor = Redactor::new().unwrap();
+    let mut found = 0;
+    for seed in 0..SAMPLES {
+        let mut sample = marked_sample(seed);
+        found += marked(&sample).len();
+        redactor.sample(&mut sample);
+        let frame = Encoder::new().frame(&sample, None).unwrap();
+        let payload = zstd::stream::decode_all(&frame[HEADER_LEN..]).unwrap();
+        let has = |wanted: &[u8]| payload.windows(wanted.len()).any(|w| w == wanted);
+        assert!(!has(MARKER.as_bytes()) && !has(&MARKED), "seed {seed}: {:?}", marked(&sample));
+        let mut decoder = Decoder::new();
+        let back = read(&mut decoder, &frame).unwrap();
+        assert!(back.redacted);
+        assert_eq!(marked(back), Vec::<String>::new(), "seed {seed}");
+    }
+    assert!(found > SAMPLES as usize, "{found}");
+}
+
+/// Parts of a redacted sample still refer to each other: as much is derived from it as from the original.
+#[test]
+fn redacted_demo_has_the_same_containers_forwards_and_peers() {
+    use std::collections::BTreeSet;
+    let redactor = Redactor::new().unwrap();
+    for name in ["busy-web", "kubernetes"] {
+        let Some(scenario) = Scenario::named(name) else { continue };
+        let mut source = ScenarioSource::new(scenario);
+        let (mut engine, mut redacted) = (Engine::new(), Engine::new());
+        let needs = Needs::FINDINGS | Needs::LIMITS | Needs::NAT | Needs::EVENTS | Needs::RATES;
+        let wants = Wants::new(needs, ProtoSet::ALL).with(Reads::CGROUPS);
+        for _ in 0..5 {
+            let sample = source.sample(&wants).unwrap();
+            let mut hidden = sample.clone();
+            redactor.sample(&mut hidden);
+            let (a, b) = (engine.step(sample), redacted.step(hidden));
+            let peers = |s: &Sample| s.sockets.iter().map(|s| s.remote.addr).collect::<BTreeSet<_>>().len();
+            assert_eq!(peers(&a.sample), peers(&b.sample));
+            let forwards = |s: &Snapshot| s.forwards.as_ref().map_or(0, |f| f.rows.len());
+            assert_eq!(forwards(&a), forwards(&b));
+            assert_eq!(a.states, b.states);
+            assert_eq!(a.alerts.len(), b.alerts.len());
+            assert_eq!(a.sample.containers.len(), b.sample.containers.len());
+            let json = serde_json::to_string(&b.sample).unwrap();
+            for secret in [&*a.sample.host, "--config"] {
+                assert!(!json.contains(secret), "{secret}");
+            }
+        }
+    }
 }

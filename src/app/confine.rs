@@ -79,7 +79,8 @@ pub(super) fn dashboard(plan: &Plan, stage: Stage) -> Option<String> {
     let files = [config, environment::history_file(), environment::session_file()];
     // Not a device such as /dev/null.
     let files = files.iter().flatten().filter(|f| f.is_file() || !f.exists());
-    let write = files.flat_map(|f| directories(f)).collect();
+    let recording = plan.record.iter().filter_map(|dir| dir.clone().or_else(environment::recording_dir));
+    let write = files.flat_map(|f| directories(f)).chain(recording).collect();
     // Exports are made in the current directory.
     let make = std::env::current_dir().into_iter().collect();
     Some(restrict(&Allowed { read: sources(plan), write, make, tcp: false }))

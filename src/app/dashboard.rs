@@ -7,6 +7,7 @@ use super::open_source::open_recording;
 use super::past::{Context, Past};
 use super::poll_age::{PollAge, watch_age};
 use super::poller::{PollEvent, Poller};
+use super::recorder::Beside;
 use super::reverse_dns::Resolver;
 use super::state_files::Saved;
 use super::worker::Worker;
@@ -18,7 +19,7 @@ use crate::collect::{self, Engines};
 use crate::derive::Engine;
 use crate::format::Column;
 use crate::model::lang::{noop, set_lang, tr};
-use crate::model::{Addr, Hosts, Missing, Netns, Wants};
+use crate::model::{Addr, Hosts, Missing, Netns, ProtoSet, Wants};
 use crate::msg;
 use crate::recording::Ring;
 use crate::tui::Color;
@@ -75,12 +76,16 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
         source,
         Wants::default(),
         (interval, plan.settings.max_cpu.0),
-        Context {
-            services: Arc::clone(&plan.services),
-            hosts: Arc::clone(&hosts),
-            rules: plan.settings.alerts.rules(),
-        },
-        past(plan)?,
+        (
+            Context {
+                services: Arc::clone(&plan.services),
+                hosts: Arc::clone(&hosts),
+                rules: plan.settings.alerts.rules(),
+                protos: ProtoSet::ALL,
+            },
+            past(plan)?,
+            beside(plan),
+        ),
         Engine::new()
             .with_first_owners_pending()
             .with_alert_rules(plan.settings.alerts.rules())
@@ -99,6 +104,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
                     Event::EffectiveInterval(effective)
                 }
                 PollEvent::Failed(error) => Event::Failed(error),
+                PollEvent::Recording(state, what) => Event::Recording(state, what),
                 PollEvent::EndOfRecording => Event::EndOfRecording,
                 PollEvent::Past(snap, position) => Event::Past(snap, position),
                 PollEvent::Searching(ns) => Event::Searching(ns),
@@ -136,6 +142,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
                     poller.set_interval(i);
                 }
                 Effect::Refresh => poller.refresh(),
+                Effect::Record(on) => poller.record(on),
                 Effect::Seek(request) => poller.seek(request),
                 Effect::StopSearch => poller.stop_search(),
                 Effect::Resume(ns) => poller.resume(ns),
@@ -245,7 +252,7 @@ pub(super) fn options(plan: &Plan, list: &ListPlan, env: &TerminalEnv) -> Result
         status_message: Some(plan.notes.iter().chain(&plan.mistyped).cloned().collect::<Vec<_>>().join("; "))
             .filter(|s| !s.is_empty()),
         view: plan.settings.view.clone().set().map(|view| view.0),
-        protos: crate::model::wants::ProtoSet::TCP_UDP,
+        protos: ProtoSet::TCP_UDP,
         color: palette.as_ref().map_or(depth, |p| depth.least(p.most)),
         palette,
         ground: env.background(),
@@ -298,6 +305,14 @@ fn past(plan: &Plan) -> Result<Past, RunError> {
         Some(recorded) => Past::Recording(Box::new(recorded.into_recording())),
         None => Past::Ring(Ring::new(plan.settings.past_time, plan.settings.past_memory.0)),
     })
+}
+
+/// The recording beside the dashboard: written from the start with `--record`, else from the key on.
+fn beside(plan: &Plan) -> Beside {
+    match &plan.record {
+        Some(dir) => Beside::new(dir.as_deref(), true),
+        None => Beside::new(None, false),
+    }
 }
 
 /// Starts the thread that filters, sorts and groups large tables. If it panics the dashboard ends with the reason.

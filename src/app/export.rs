@@ -17,7 +17,7 @@ use crate::view::View;
 use crate::view::sort::{self, SortKey};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::collections::BTreeSet;
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,7 +29,8 @@ const NOTES: usize = 20;
 pub(super) fn run(plan: &Plan, export: &ExportPlan) -> Result<ExitStatus, RunError> {
     let file = export.file.as_deref().filter(|f| *f != Path::new("-"));
     #[cfg(feature = "parquet")]
-    if export.format == ExportFormat::Parquet && file.is_none() && io::stdout().is_terminal() {
+    if export.format == ExportFormat::Parquet && file.is_none() && io::IsTerminal::is_terminal(&io::stdout())
+    {
         let why = "a Parquet file is binary: name a file with -o, or redirect standard output";
         return Err(UsageError(format!("export: {why}")).into());
     }
@@ -163,6 +164,7 @@ enum Sink<W: Write + Send> {
 }
 
 impl<W: Write + Send> Sink<W> {
+    #[cfg_attr(not(feature = "parquet"), allow(clippy::unnecessary_wraps))]
     fn new(out: W, export: &ExportPlan, columns: &[&'static Column]) -> io::Result<Self> {
         // Without Parquet no format needs them from the beginning.
         let _ = columns;

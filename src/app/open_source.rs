@@ -2,6 +2,7 @@
 
 use super::environment;
 use super::exit_status::RunError;
+use super::print::print_error;
 use crate::cli::moment::MomentArg;
 use crate::cli::settings::value::EventsArg;
 use crate::cli::{Plan, UsageError, user_file};
@@ -28,6 +29,9 @@ pub(super) fn open_recording(plan: &Plan, from_start: bool) -> Result<Option<Rec
         return Ok(Some(RecordedSource::new(recording, numbers.start, numbers.end)));
     }
     let recorded = open_path(path, wanted.at)?;
+    if !from_start && recorded.is_redacted() {
+        print_error("redacted: addresses, names and arguments are not the real ones");
+    }
     Ok(Some(if from_start && wanted.at.is_none() { recorded.from_start() } else { recorded }))
 }
 

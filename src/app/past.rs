@@ -4,7 +4,7 @@ mod search;
 
 use crate::derive::Engine;
 use crate::model::sample::{Event, EventCount};
-use crate::model::{AlertRules, Hosts, Period, Sample, Services, Snapshot};
+use crate::model::{AlertRules, Hosts, Period, ProtoSet, Sample, Services, Snapshot};
 use crate::recording::{Moments, Recording, RecordingError, Ring};
 use crate::tui::{PastPosition, Searched, SeekRequest, SeekTo};
 pub(super) use search::{Search, Slice};
@@ -24,11 +24,14 @@ pub(super) struct Context {
     pub(super) services: Arc<Services>,
     pub(super) hosts: Arc<Hosts>,
     pub(super) rules: AlertRules,
+    /// Protocols that are shown.
+    pub(super) protos: ProtoSet,
 }
 
 impl Context {
     /// A sample that was read back, with what is not recorded.
     fn complete(&self, mut sample: Sample) -> Sample {
+        sample.retain_protos(self.protos);
         sample.services = Arc::clone(&self.services);
         sample.hosts = Arc::clone(&self.hosts);
         sample

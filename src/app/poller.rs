@@ -3,9 +3,11 @@
 use super::malloc_tuning::Trimmer;
 use super::panic_report;
 use super::past::{self, Context, Past, Search, Slice, Sought};
+use super::recorder::Beside;
 use crate::collect::{CollectError, Source};
 use crate::derive::Engine;
 use crate::model::{AttrSet, Reads, Shown, Snapshot, Verify, Wants};
+use crate::tui::event::Recorded;
 use crate::tui::{PastPosition, SeekRequest};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -26,6 +28,8 @@ pub(super) enum PollEvent {
     Failed(String),
     /// A moment of the past that was asked for.
     Past(Arc<Snapshot>, PastPosition),
+    /// The recording that is written began, ended, waits for space or continues; for the status line.
+    Recording(Recorded, String),
     /// No moment is meant by the request.
     NoMoment,
     /// A search in the past came to this time, nanoseconds since 1970.
@@ -55,6 +59,10 @@ struct Control {
     stop_search: bool,
     /// Moment of a recording after which to continue.
     resume: Option<u64>,
+    /// Begin or end writing a recording.
+    record: Option<bool>,
+    /// A recording is written: its end is waited for.
+    records: bool,
     stop: bool,
 }
 
@@ -85,8 +93,7 @@ impl Poller {
         mut source: Box<dyn Source>,
         wants: Wants,
         (interval, max_cpu): (Duration, f64),
-        context: Context,
-        past: Past,
+        (context, past, beside): (Context, Past, Beside),
         engine: Engine,
         mut send: impl FnMut(PollEvent) -> bool + Send + 'static,
     ) -> std::io::Result<Self> {
@@ -99,6 +106,8 @@ impl Poller {
                 seeks: Vec::new(),
                 stop_search: false,
                 resume: None,
+                record: beside.at_once().then_some(true),
+                records: false,
                 stop: false,
             }),
             changed: Condvar::new(),
@@ -106,7 +115,7 @@ impl Poller {
         let inner = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("poller".into()).spawn(move || {
             let result = catch_unwind(AssertUnwindSafe(|| {
-                poll(&inner, source.as_mut(), max_cpu, (&context, past), engine, &mut send);
+                poll(&inner, source.as_mut(), max_cpu, (context, past, beside), engine, &mut send);
             }));
             if let Err(panic) = result {
                 send(PollEvent::Panicked(format!(
@@ -156,6 +165,11 @@ impl Poller {
         self.change(|c| c.resume = Some(unix_ns));
     }
 
+    /// Begins or ends writing a recording.
+    pub(super) fn record(&self, on: bool) {
+        self.change(|c| c.record = Some(on));
+    }
+
     /// Polls at once.
     pub(super) fn refresh(&self) {
         self.change(|c| c.now = true);
@@ -173,9 +187,16 @@ impl Poller {
 }
 
 impl Drop for Poller {
-    /// Stops the thread without waiting: a running dump ends with the process.
+    /// Stops the thread without waiting: a running dump ends with the process. A recording gets a moment for its end.
     fn drop(&mut self) {
         self.change(|c| c.stop = true);
+        let until = Instant::now() + CLOSE_MAX;
+        while lock(&self.shared.control).records
+            && self.thread.as_ref().is_some_and(|t| !t.is_finished())
+            && Instant::now() < until
+        {
+            std::thread::sleep(CLOSE_MAX / 50);
+        }
         if let Some(t) = self.thread.take()
             && t.is_finished()
         {
@@ -184,6 +205,9 @@ impl Drop for Poller {
     }
 }
 
+/// Time for the end of a recording.
+const CLOSE_MAX: Duration = Duration::from_millis(500);
+
 /// Nice value of the collector thread, so that drawing and other processes go first.
 const NICE: i32 = 5;
 
@@ -191,7 +215,7 @@ fn poll(
     shared: &Shared,
     source: &mut dyn Source,
     max_cpu: f64,
-    (context, mut past): (&Context, Past),
+    (mut context, mut past, mut beside): (Context, Past, Beside),
     mut engine: Engine,
     send: &mut dyn FnMut(PollEvent) -> bool,
 ) {
@@ -212,7 +236,21 @@ fn poll(
             let mut c = lock(&shared.control);
             loop {
                 if c.stop {
+                    drop(c);
+                    // An end that cannot be written is not worth an error.
+                    let _ = beside.end();
                     return;
+                }
+                if let Some(on) = c.record.take() {
+                    drop(c);
+                    let (state, what) = if on { beside.begin() } else { beside.end() };
+                    let event = PollEvent::Recording(state, what);
+                    if !send(event) {
+                        return;
+                    }
+                    c = lock(&shared.control);
+                    c.records = state != Recorded::Off;
+                    continue;
                 }
                 if let Some(ns) = c.resume.take() {
                     source.resume(ns);
@@ -227,14 +265,15 @@ fn poll(
                 let is_due = !held && (c.now || due.is_none_or(|due| due <= now));
                 let requests = std::mem::take(&mut c.seeks);
                 if !requests.is_empty() || (search.is_some() && !is_due) {
+                    context.protos = c.wants.protos;
                     drop(c);
                     held |= matches!(past, Past::Recording(_));
                     let moments = past.moments();
                     let result = match &mut search {
-                        Some(search) if requests.is_empty() => match search.slice(moments, context) {
+                        Some(search) if requests.is_empty() => match search.slice(moments, &context) {
                             Ok(Slice::Found(number)) => {
                                 sought = moments.mark(number).map_or(sought, |m| m.at.unix_ns);
-                                past::moment(moments, context, number, engine.seq())
+                                past::moment(moments, &context, number, engine.seq())
                             }
                             Ok(Slice::Nothing) => Ok(Sought::Nothing),
                             Ok(Slice::Searched(ns)) if !send(PollEvent::Searching(ns)) => return,
@@ -245,7 +284,7 @@ fn poll(
                             Err(e) => Err(e),
                         },
                         // A new request ends a search.
-                        _ => past::seek(moments, context, (&requests, &mut sought), engine.seq()),
+                        _ => past::seek(moments, &context, (&requests, &mut sought), engine.seq()),
                     };
                     search = None;
                     let event = match result {
@@ -294,9 +333,19 @@ fn poll(
             wants.needs.attrs = AttrSet::NONE;
             wants.max_sockets = Some(FIRST_SOCKETS);
         }
-        let mut rows = None;
+        let protos = wants.protos;
+        let records = beside.is_on() && wants.max_sockets.is_none();
+        if records {
+            wants = wants.with_recording();
+        }
+        let (mut rows, mut to_record) = (None, None);
         let event = match source.sample(&wants) {
             Ok(mut sample) => {
+                if records {
+                    to_record = Some(sample.clone());
+                    // Of what is read for the recording alone, the screen shows nothing.
+                    sample.retain_protos(protos);
+                }
                 sample.services = Arc::clone(&context.services);
                 sample.hosts = Arc::clone(&context.hosts);
                 let snap = engine.step(sample);
@@ -315,6 +364,12 @@ fn poll(
         held |= matches!(event, PollEvent::EndOfRecording);
         if !send(event) {
             return;
+        }
+        if let Some((state, what)) = to_record.and_then(|sample| beside.push(sample)) {
+            lock(&shared.control).records = state != Recorded::Off;
+            if !send(PollEvent::Recording(state, what)) {
+                return;
+            }
         }
         // The next poll is not yet due, and what shows this one does not wait.
         if let Some(rows) = rows {
@@ -408,12 +463,16 @@ mod tests {
             Box::new(Requests(requests)),
             Wants::default(),
             (Duration::from_secs(3600), 1.0),
-            Context {
-                services: Arc::default(),
-                hosts: Arc::default(),
-                rules: crate::model::AlertRules::default(),
-            },
-            Past::Ring(crate::recording::Ring::new(Duration::ZERO, 0)),
+            (
+                Context {
+                    services: Arc::default(),
+                    hosts: Arc::default(),
+                    rules: crate::model::AlertRules::default(),
+                    protos: crate::model::ProtoSet::ALL,
+                },
+                Past::Ring(crate::recording::Ring::new(Duration::ZERO, 0)),
+                Beside::default(),
+            ),
             Engine::new(),
             |_| true,
         )

@@ -78,7 +78,7 @@ impl Reader {
 
     /// Reads a recording from its moment on. The samples before it are derived first.
     pub(super) fn of_recording(plan: &Plan, mut recorded: RecordedSource, wants: Wants) -> Self {
-        let history = recorded.history();
+        let history = recorded.history(&wants);
         let mut out = Self { is_recorded: true, ..Self::new(plan, Box::new(recorded), wants) };
         for sample in history {
             out.step(sample);

@@ -1,16 +1,16 @@
 //! `sockscope record`: samples to files.
 
-use super::environment;
 use super::exit_status::{ExitStatus, RunError};
-use super::open_source::open;
+use super::open_source::{open, open_recording};
 use super::print::print_error;
+use super::recorder::{Change, Recorder, directory};
 use crate::cli::record::RecordPlan;
 use crate::cli::{Plan, UsageError};
-use crate::collect::Engines;
-use crate::frame::{Encoder, FrameKind};
+use crate::collect::{CollectError, Engines, Source};
 use crate::model::{FaultSubject, Sample, Wants};
-use crate::recording::{Outcome, Writer};
+use crate::recording::Recording;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -20,53 +20,33 @@ const SIGNAL_CHECK: Duration = Duration::from_millis(100);
 
 /// Records until it is interrupted or the time is over.
 pub(super) fn run(plan: &Plan, record: &RecordPlan) -> Result<ExitStatus, RunError> {
-    let default = environment::recording_dir();
-    let no_default =
-        || UsageError("record: HOME is not set, or is not yours: name a directory with -o".to_owned());
-    let dir = record.dir.as_deref().or(default.as_deref()).ok_or_else(no_default)?;
+    if plan.recording.is_some() {
+        return copy(plan, record);
+    }
+    let dir = directory(record.dir.as_deref(), "record -o")?;
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         let watched = signal_hook::flag::register(signal, Arc::clone(&stop));
         watched.map_err(|e| RunError::Dashboard(format!("watch signals: {e}")))?;
     }
-    let mut writer = Writer::open(dir, record.retention)?;
+    let mut recorder = Recorder::open(&dir, record.retention, record.redact)?;
     let mut source = open(plan, Engines::Later)?;
     let every = record.every.unwrap_or_else(|| plan.interval());
     let start = Instant::now();
     let deadline = record.during.map(|t| start + t);
     let wants = Wants::recording();
-    let mut encoder = Encoder::new();
-    let mut before: Option<Sample> = None;
+    let mut first = true;
     let mut next = start;
-    let mut paused = false;
-    print_error(&format!("recording to {}", dir.display()));
+    let redacted = if record.redact { ", redacted" } else { "" };
+    print_error(&format!("recording to {}{redacted}", dir.display()));
     loop {
         let sample = source.sample(&wants)?;
-        if before.is_none() {
+        if std::mem::take(&mut first) {
             report_missing(&sample);
         }
-        if writer.needs_key(sample.at) {
-            encoder.restart();
+        if let Some(change) = recorder.push(sample)? {
+            report(&change);
         }
-        let frame =
-            encoder.frame(&sample, before.as_ref()).map_err(|e| RunError::Dashboard(e.to_string()))?;
-        let kind = if encoder.is_at_key() { FrameKind::Key } else { FrameKind::Delta };
-        match writer.write(&frame, kind, sample.at)? {
-            Outcome::Written if paused => {
-                print_error("recording again");
-                paused = false;
-            }
-            Outcome::Written => {}
-            Outcome::Dropped(why) => {
-                // What follows cannot be read without this frame.
-                encoder.restart();
-                if !paused {
-                    print_error(&format!("recording paused: {why}"));
-                }
-                paused = true;
-            }
-        }
-        before = Some(sample);
         next += every;
         // After a long poll or a suspend, no sample is taken twice to catch up.
         next = next.max(Instant::now());
@@ -78,7 +58,46 @@ pub(super) fn run(plan: &Plan, record: &RecordPlan) -> Result<ExitStatus, RunErr
             break;
         }
     }
-    writer.close()?;
+    recorder.close()?;
+    Ok(ExitStatus::Success)
+}
+
+fn report(change: &Change) {
+    print_error(&match change {
+        Change::Paused(why) => format!("recording paused: {why}"),
+        Change::Resumed => "recording again".to_owned(),
+    });
+}
+
+/// Copies the samples of a recording, redacted if that is asked for.
+fn copy(plan: &Plan, record: &RecordPlan) -> Result<ExitStatus, RunError> {
+    let out = record.dir.as_deref().unwrap_or(Path::new(""));
+    let Some(mut source) = open_recording(plan, true)? else { return Ok(ExitStatus::Success) };
+    if !source.is_separate(out) {
+        let why = format!("{} is the recording that is read; name another directory", out.display());
+        return Err(UsageError(format!("record -o: {why}")).into());
+    }
+    let mut recorder = Recorder::open(out, record.retention, record.redact)?;
+    if Recording::open(out).is_ok() {
+        let why = format!("{} has a recording already; name another directory", out.display());
+        return Err(UsageError(format!("record -o: {why}")).into());
+    }
+    let mut copied = 0_u64;
+    loop {
+        match source.sample(&Wants::recording()) {
+            Ok(sample) => {
+                if let Some(Change::Paused(why)) = recorder.push(sample)? {
+                    return Err(RunError::Dashboard(format!("copy the recording: {why}")));
+                }
+                copied += 1;
+            }
+            Err(CollectError::EndOfRecording) => break,
+            Err(e) => return Err(e.into()),
+        }
+    }
+    recorder.close()?;
+    let redacted = if record.redact { ", redacted" } else { "" };
+    print_error(&format!("{copied} samples copied to {}{redacted}", out.display()));
     Ok(ExitStatus::Success)
 }
 
@@ -87,7 +106,8 @@ fn report_missing(sample: &Sample) {
     let hidden = sample.processes.iter().filter(|p| p.fds_hidden.is_some()).count();
     if hidden > 0 {
         print_error(&format!(
-            "the sockets of {hidden} processes of other users are recorded without their owner"
+            "the sockets of {hidden} {} of other users are recorded without their owner",
+            if hidden == 1 { "process" } else { "processes" }
         ));
     }
     for fault in sample.faults.iter().filter(|f| f.kind.hides_data() && f.subject != FaultSubject::Containers)

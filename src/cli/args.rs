@@ -28,6 +28,9 @@ pub struct Args {
     /// Initial state of the dashboard.
     #[command(flatten)]
     pub start: Start,
+    /// Recording beside the dashboard.
+    #[command(flatten)]
+    pub beside: RecordBeside,
     /// Print one page for a bug report: kernel, privileges, backends, terminal, configuration
     #[arg(long)]
     pub diagnose: bool,
@@ -239,6 +242,9 @@ pub struct Record {
     /// Remove the oldest files, then pause, below this free share of the file system [default: 5%]
     #[arg(long, value_name = "PERCENT", allow_negative_numbers = true)]
     pub min_free: Option<String>,
+    /// Replace addresses, names and arguments under a key that is not stored; with --from: those of a copy
+    #[arg(long)]
+    pub redact: bool,
 }
 
 /// Flags of `diff`.
@@ -402,6 +408,20 @@ pub struct Start {
     /// Restore the last session: view, filters, sort order, columns
     #[arg(long, help_heading = "Dashboard")]
     pub resume: bool,
+}
+
+/// Recording beside the dashboard.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub struct RecordBeside {
+    /// Record what is polled, as the command record does [default: ~/.local/state/sockscope/recording]
+    #[arg(
+        long = "record",
+        value_name = "DIR",
+        num_args = 0..=1,
+        require_equals = true,
+        help_heading = "Dashboard"
+    )]
+    pub record: Option<Option<PathBuf>>,
 }
 
 /// Flags of a screenshot.

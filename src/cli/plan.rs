@@ -38,6 +38,8 @@ pub struct Plan {
     pub demo: Option<String>,
     /// Recording to read.
     pub recording: Option<RecordingPlan>,
+    /// Recording that the dashboard writes; within, the directory unless it is the default one.
+    pub record: Option<Option<PathBuf>>,
     /// Messages to show beside the output.
     pub notes: Vec<String>,
     /// A note on the first word of the filter, which looks like a mistyped command; shown if nothing matches.
@@ -187,6 +189,16 @@ impl Plan {
             settings.show_top();
         }
         let recording = recording(&mut args)?;
+        if args.beside.record.is_some() && !matches!(args.command, None | Some(Command::Top(_))) {
+            return Err(UsageError(
+                "--record is for the dashboard; to record without it: sockscope record".into(),
+            ));
+        }
+        if args.beside.record.is_some() && recording.is_some() {
+            return Err(UsageError(
+                "--record: a recording is read; to copy it: sockscope record --from".into(),
+            ));
+        }
         let inputs = Inputs { services, settings: &settings };
         let what = match args.command {
             None if args.diagnose => What::Diagnose,
@@ -218,7 +230,7 @@ impl Plan {
             Some(Command::Query(q)) if q.schema => What::QuerySchema,
             #[cfg(feature = "sql")]
             Some(Command::Query(q)) => What::Query(Box::new(QueryPlan::new(&q)?)),
-            Some(Command::Record(r)) => What::Record(Box::new(RecordPlan::new(&r)?)),
+            Some(Command::Record(r)) => What::Record(Box::new(RecordPlan::new(&r, recording.is_some())?)),
             Some(Command::Who(who)) => What::Who(Box::new(WhoPlan::new(&who, inputs)?)),
             Some(Command::Kill(kill)) => What::Kill(Box::new(KillPlan::new(kill, inputs)?)),
             Some(Command::Top(l)) => What::Dashboard(ListPlan::new(&PROCESSES, &top(l), inputs)?),
@@ -248,6 +260,7 @@ impl Plan {
             proc_root: args.global.proc_root,
             demo: args.global.demo,
             recording,
+            record: args.beside.record,
             notes: Vec::new(),
             mistyped,
             config_file: args.global.config,
@@ -269,8 +282,8 @@ fn recording(args: &mut Args) -> Result<Option<RecordingPlan>, UsageError> {
         }
     }
     match &args.command {
-        Some(Command::Record(_)) if from.is_some() || at.is_some() => {
-            Err(UsageError("record: --from and --at are for commands that read a recording".into()))
+        Some(Command::Record(_)) if at.is_some() => {
+            Err(UsageError("record: --at is for commands that read a moment of a recording".into()))
         }
         Some(Command::Replay(r)) => {
             if from.is_some() && r.recording.is_some() {

@@ -18,13 +18,26 @@ pub struct RecordPlan {
     pub during: Option<Duration>,
     /// Limits of the directory.
     pub retention: Retention,
+    /// Redact the samples.
+    pub redact: bool,
 }
 
 impl RecordPlan {
-    pub(super) fn new(r: &Record) -> Result<Self, UsageError> {
+    /// The plan; `is_copy`: of a recording that is read.
+    pub(super) fn new(r: &Record, is_copy: bool) -> Result<Self, UsageError> {
         let time =
             |flag: &str, text: &Option<String>| text.as_deref().map(|t| flag_duration(flag, t)).transpose();
-        let default = Retention::default();
+        // A copy is made once, and of all.
+        let mut default = Retention::default();
+        if is_copy {
+            (default.keep, default.max_size) = (Duration::MAX, u64::MAX);
+        }
+        if is_copy && r.output.is_none() {
+            return Err(UsageError("record: --from requires -o: the directory of the copy".into()));
+        }
+        if is_copy && (r.every.is_some() || r.during.is_some() || r.keep.is_some()) {
+            return Err(UsageError("record: --every, --for and --keep are not for a copy (--from)".into()));
+        }
         let max_size = match r.max_size.as_deref() {
             Some(text) => flag_size("--max-size", text)?,
             None => default.max_size,
@@ -35,6 +48,7 @@ impl RecordPlan {
         };
         Ok(Self {
             dir: r.output.clone(),
+            redact: r.redact,
             every: time("--every", &r.every)?,
             during: time("--for", &r.during)?,
             retention: Retention {
@@ -60,7 +74,7 @@ mod tests {
 
     #[test]
     fn limits_of_a_recording_are_checked() {
-        let plan = RecordPlan::new(&Record::default()).unwrap();
+        let plan = RecordPlan::new(&Record::default(), false).unwrap();
         assert_eq!(plan.retention, Retention::default());
         let r = Record {
             keep: Some("2h".into()),
@@ -69,7 +83,7 @@ mod tests {
             ..Record::default()
         };
         let want = Retention { keep: Duration::from_secs(7200), max_size: 512 << 20, min_free: 10 };
-        assert_eq!(RecordPlan::new(&r).unwrap().retention, want);
+        assert_eq!(RecordPlan::new(&r, false).unwrap().retention, want);
         for (wrong, flag) in [
             (Record { max_size: Some("0".into()), ..Record::default() }, "--max-size"),
             (Record { max_size: Some("big".into()), ..Record::default() }, "--max-size"),
@@ -77,7 +91,7 @@ mod tests {
             (Record { keep: Some("soon".into()), ..Record::default() }, "--keep"),
             (Record { every: Some("0".into()), ..Record::default() }, "--every"),
         ] {
-            let e = RecordPlan::new(&wrong).unwrap_err().to_string();
+            let e = RecordPlan::new(&wrong, false).unwrap_err().to_string();
             assert!(e.starts_with(flag), "{e}");
         }
     }

@@ -3,9 +3,11 @@
 use super::source::{CollectError, Source};
 use crate::model::{FaultKind, FaultSubject, Sample, Wants};
 use crate::recording::{Moments, Recording, RecordingError};
+use std::path::Path;
 use std::time::Duration;
 
-/// Samples of a recording, one after the other. What was not recorded stays unread, whatever is requested.
+/// Samples of a recording, one after the other. What was not recorded stays unread, whatever is requested; sockets of protocols that
+/// are not requested are left out, as those of a live source.
 #[derive(Debug)]
 pub struct RecordedSource {
     recording: Recording,
@@ -51,6 +53,16 @@ impl RecordedSource {
         Self { next: 0, ..self }
     }
 
+    /// True if this directory is not the one that is read.
+    pub fn is_separate(&self, dir: &Path) -> bool {
+        self.recording.is_separate(dir)
+    }
+
+    /// True if all samples are redacted.
+    pub fn is_redacted(&self) -> bool {
+        self.recording.is_redacted()
+    }
+
     /// The recording.
     pub const fn recording(&self) -> &Recording {
         &self.recording
@@ -61,9 +73,9 @@ impl RecordedSource {
         self.recording
     }
 
-    /// Samples of the five minutes before the next one, those of the last seconds closer to each other. A sample that cannot be read is
-    /// left out.
-    pub fn history(&mut self) -> Vec<Sample> {
+    /// Samples of the five minutes before the next one, those of the last seconds closer to each other, with the sockets that are
+    /// requested. A sample that cannot be read is left out.
+    pub fn history(&mut self, wants: &Wants) -> Vec<Sample> {
         let Some(moment) = self.recording.moment(self.next) else { return Vec::new() };
         let mut numbers: Vec<usize> = HISTORY
             .iter()
@@ -74,7 +86,12 @@ impl RecordedSource {
             .collect();
         numbers.sort_unstable();
         numbers.dedup();
-        numbers.into_iter().filter_map(|n| self.recording.sample(n).ok().cloned()).collect()
+        let read = |n| {
+            let mut sample = self.recording.sample(n).ok()?.clone();
+            sample.retain_protos(wants.protos);
+            Some(sample)
+        };
+        numbers.into_iter().filter_map(read).collect()
     }
 }
 
@@ -85,7 +102,7 @@ impl Source for RecordedSource {
         }
     }
 
-    fn sample(&mut self, _: &Wants) -> Result<Sample, CollectError> {
+    fn sample(&mut self, wants: &Wants) -> Result<Sample, CollectError> {
         let mut damaged = 0;
         let mut first = String::new();
         while self.next < self.end {
@@ -102,6 +119,7 @@ impl Source for RecordedSource {
             match self.recording.sample(number) {
                 Ok(sample) => {
                     let mut sample = sample.clone();
+                    sample.retain_protos(wants.protos);
                     let (kind, subject) = (FaultKind::Malformed, FaultSubject::Recording);
                     sample.faults.add_many(kind, subject, first, damaged);
                     return Ok(sample);

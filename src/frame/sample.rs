@@ -68,7 +68,11 @@ impl Encoder {
         };
         let payload = self.payload(sample, base);
         self.since_key = Some(since);
-        wire::seal(kind, sample.at, &summary::encode(sample), &payload)
+        let mut frame = wire::seal(kind, sample.at, &summary::encode(sample), &payload)?;
+        if sample.redacted {
+            wire::mark_redacted(&mut frame);
+        }
+        Ok(frame)
     }
 
     fn payload(&mut self, sample: &Sample, base: Option<&Sample>) -> Vec<u8> {
@@ -113,7 +117,10 @@ impl Encoder {
 
 /// True if the sample can be written as the difference from `old`.
 fn follows(sample: &Sample, old: &Sample) -> bool {
-    sample.info_words == old.info_words && sample.host == old.host && sample.at.boot_ns >= old.at.boot_ns
+    sample.info_words == old.info_words
+        && sample.redacted == old.redacted
+        && sample.host == old.host
+        && sample.at.boot_ns >= old.at.boot_ns
 }
 
 /// Reads frames as samples.
@@ -153,7 +160,8 @@ impl Decoder {
             FrameKind::Delta => Some(last.ok_or(FrameError::NoKey)?),
             FrameKind::End => return Err(FrameError::Malformed("frame kind")),
         };
-        let read = decode(head.at, &payload, base, &mut self.buffers)?;
+        let mut read = decode(head.at, &payload, base, &mut self.buffers)?;
+        read.0.redacted = head.redacted;
         Ok(&self.last.insert(read).0)
     }
 }

@@ -6,7 +6,7 @@
 //! | 4 | 4 | length of the payload, bytes |
 //! | 8 | 4 | CRC-32 (IEEE 802.3) of the payload |
 //! | 12 | 1 | kind |
-//! | 13 | 1 | flags: bit 0, the recording machine is big-endian |
+//! | 13 | 1 | flags: bit 0, the recording machine is big-endian; bit 1, the sample is redacted |
 //! | 14 | 2 | schema |
 //! | 16 | 8 | time of the sample, nanoseconds since 1970-01-01 UTC |
 //! | 24 | 8 | time of the sample, nanoseconds since boot |
@@ -34,6 +34,9 @@ const MAX_PAYLOAD: u64 = 256 << 20;
 /// Of zstd: the best ratio for the time, as measured on real samples.
 const LEVEL: i32 = 3;
 const BIG_ENDIAN: u8 = 1;
+const REDACTED: u8 = 2;
+/// Offset of the flags.
+const FLAGS: usize = 13;
 
 /// Kind of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +63,8 @@ pub struct FrameHead {
     pub schema: u16,
     /// Time of the sample.
     pub at: Stamp,
+    /// True if the sample is redacted.
+    pub redacted: bool,
     /// Length of the payload that follows, bytes.
     pub len: u32,
     /// CRC-32 of the payload.
@@ -92,6 +97,15 @@ pub fn seal(kind: FrameKind, at: Stamp, summary: &[u8], payload: &[u8]) -> Resul
     Ok(out)
 }
 
+/// Marks a frame as one of a redacted sample.
+pub(super) fn mark_redacted(frame: &mut [u8]) {
+    if let Some(header) = frame.get_mut(..HEADER_LEN) {
+        header[FLAGS] |= REDACTED;
+        let crc = crc32fast::hash(&header[..CHECKED]);
+        header[CHECKED..].copy_from_slice(&crc.to_le_bytes());
+    }
+}
+
 fn bytes_at<const N: usize>(header: &[u8; HEADER_LEN], at: usize) -> [u8; N] {
     let mut out = [0; N];
     out.copy_from_slice(&header[at..at + N]);
@@ -116,7 +130,7 @@ pub fn head_of(header: &[u8; HEADER_LEN]) -> Result<FrameHead, FrameError> {
         return Err(FrameError::Schema { found: schema, newest: SCHEMA });
     }
     let kind = FrameKind::ALL.iter().find(|(_, n)| *n == header[12]).map(|(k, _)| *k);
-    let big_endian = header[13] & BIG_ENDIAN != 0;
+    let big_endian = header[FLAGS] & BIG_ENDIAN != 0;
     if big_endian != cfg!(target_endian = "big") {
         return Err(FrameError::ByteOrder);
     }
@@ -127,6 +141,7 @@ pub fn head_of(header: &[u8; HEADER_LEN]) -> Result<FrameHead, FrameError> {
             unix_ns: u64::from_le_bytes(bytes_at(header, 16)),
             boot_ns: u64::from_le_bytes(bytes_at(header, 24)),
         },
+        redacted: header[FLAGS] & REDACTED != 0,
         len,
         crc: u32::from_le_bytes(bytes_at(header, 8)),
     })

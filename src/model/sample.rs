@@ -170,6 +170,9 @@ pub struct Sample {
     pub duration_us: u64,
     /// Host name.
     pub host: Arc<str>,
+    /// True if addresses, names and arguments were replaced (`record --redact`).
+    #[serde(default)]
+    pub redacted: bool,
     /// Backend.
     pub backend: Arc<BackendInfo>,
     /// Request.
@@ -258,6 +261,7 @@ impl Sample {
             at,
             duration_us: 0,
             host,
+            redacted: false,
             backend,
             wants,
             namespaces: Arc::from([]),
@@ -286,6 +290,13 @@ impl Sample {
             services: known_services(),
             hosts: Arc::default(),
             faults: Faults::default(),
+        }
+    }
+
+    /// Leaves the sockets of these protocols.
+    pub fn retain_protos(&mut self, protos: super::wants::ProtoSet) {
+        if self.sockets.iter().any(|s| !protos.has(s.proto)) {
+            self.sockets.retain(|s| protos.has(s.proto));
         }
     }
 

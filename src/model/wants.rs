@@ -331,6 +331,20 @@ impl Wants {
         Self::new(needs, ProtoSet::ALL)
     }
 
+    /// This request, and all that [`Self::recording`] reads.
+    #[must_use]
+    pub fn with_recording(self) -> Self {
+        let all = Self::recording();
+        Self {
+            protos: self.protos | all.protos,
+            states: all.states,
+            prefilter: None,
+            max_sockets: None,
+            needs: self.needs | all.needs,
+            verify: self.verify,
+        }
+    }
+
     /// True if all of these are read.
     pub const fn reads(&self, reads: Reads) -> bool {
         self.needs.reads.contains(reads)

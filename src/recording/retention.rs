@@ -1,7 +1,12 @@
 //! Names of the files of a recording, and which of them are removed.
 
 use super::RecordingError;
-use std::fs;
+use super::scan::whole_length;
+use crate::frame::MAGIC;
+use rustix::fs::{Mode, OFlags};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -64,6 +69,28 @@ pub(super) fn files(dir: &Path) -> Result<Vec<(PathBuf, u64)>, RecordingError> {
     Ok(out)
 }
 
+/// True if a file of such a name is a recording: it begins with a frame, or has one. A file without any bytes but zeros is what a power
+/// failure leaves.
+pub(super) fn is_recording(file: &File) -> io::Result<bool> {
+    let mut first = [0; MAGIC.len()];
+    let read = file.read_at(&mut first, 0)?;
+    let first = &first[..read];
+    Ok(MAGIC.starts_with(first) || first.iter().all(|b| *b == 0) || whole_length(file)? > 0)
+}
+
+/// Removes a file of a recording. One with other content stays: its name is an accident.
+fn remove(path: &Path) -> io::Result<bool> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let is_ours = match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(file) => is_recording(&File::from(file))?,
+        Err(_) => false,
+    };
+    if is_ours {
+        fs::remove_file(path)?;
+    }
+    Ok(is_ours)
+}
+
 /// Share of the file system that is free for its users, percent; `None` if it cannot be asked.
 fn free_percent(dir: &Path) -> Option<u64> {
     let stat = rustix::fs::statvfs(dir).ok()?;
@@ -89,8 +116,9 @@ impl Retention {
             if !expired && !too_large && !too_full() {
                 break;
             }
-            fs::remove_file(&path).map_err(|e| RecordingError::io("remove", &path, e))?;
-            removed += 1;
+            if remove(&path).map_err(|e| RecordingError::io("remove", &path, e))? {
+                removed += 1;
+            }
             size = size.saturating_sub(bytes);
         }
         Ok(removed)
@@ -110,8 +138,7 @@ impl Retention {
 /// Removes the oldest file but the current one, to make space; false if there is none.
 pub(super) fn remove_oldest(dir: &Path, current: &Path) -> bool {
     let Ok(files) = files(dir) else { return false };
-    let oldest = files.into_iter().map(|(path, _)| path).find(|path| path != current);
-    oldest.is_some_and(|path| fs::remove_file(path).is_ok())
+    files.into_iter().any(|(path, _)| path != current && matches!(remove(&path), Ok(true)))
 }
 
 #[cfg(test)]
@@ -140,12 +167,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = |hour| dir.path().join(file_name(hour * HOUR));
         for hour in 0..10 {
-            fs::write(path(hour), [0; 100]).unwrap();
+            fs::write(path(hour), [&MAGIC[..], &[7; 96]].concat()).unwrap();
         }
         fs::write(dir.path().join("notes"), [0; 1000]).unwrap();
+        // Somebody else's, by accident of this name.
+        let other = dir.path().join("1969-12-31T23.sscope");
+        fs::write(&other, "important").unwrap();
         let left = |r: Retention| {
             r.apply(dir.path(), &path(9), 9 * HOUR).unwrap();
-            files(dir.path()).unwrap().len()
+            assert_eq!(fs::read(&other).unwrap(), b"important");
+            files(dir.path()).unwrap().len() - 1
         };
         let any = Retention { keep: Duration::MAX, max_size: u64::MAX, min_free: 0 };
         assert_eq!(left(any), 10);

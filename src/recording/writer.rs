@@ -1,10 +1,11 @@
 //! Writes the files of a recording.
 
-use super::retention::{Retention, file_name, files, remove_oldest};
-use super::{RecordingError, index};
+use super::retention::{Retention, file_name, files, is_recording, remove_oldest};
+use super::{RecordingError, scan};
 use crate::frame::{FrameError, FrameKind, seal};
 use crate::model::Stamp;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
+use rustix::io::Errno;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -49,13 +50,15 @@ impl Writer {
         let lock = create(&path, OFlags::RDWR).map_err(|e| RecordingError::io("open", &path, e))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(RecordingError::Locked(dir.to_owned())),
+            Err(Errno::WOULDBLOCK) => return Err(RecordingError::Locked(dir.to_owned())),
             Err(e) => return Err(RecordingError::io("lock", &path, e)),
         }
         let last = Stamp { boot_ns: 0, unix_ns: 0 };
         let mut out = Self { dir: dir.to_owned(), retention, current: None, last, _lock: lock };
-        // What a killed writer left behind ends at its last whole frame.
-        if let Some((path, _)) = files(dir)?.pop() {
+        // What a killed writer left behind ends at its last whole frame. A file with other content stays as it is.
+        if let Some((path, _)) = files(dir)?.pop()
+            && File::open(&path).is_ok_and(|file| is_recording(&file).unwrap_or(false))
+        {
             out.append_to(&path)?;
             out.current = None;
         }
@@ -67,7 +70,10 @@ impl Writer {
         let failed = |operation| move |e: io::Error| RecordingError::io(operation, path, e);
         let file =
             create(path, OFlags::RDWR | OFlags::APPEND).map_err(|e| RecordingError::io("open", path, e))?;
-        let len = index::whole_length(&file).map_err(failed("read"))?;
+        if !is_recording(&file).map_err(failed("read"))? {
+            return Err(failed("write")(io::Error::other("it has other content than a recording")));
+        }
+        let len = scan::whole_length(&file).map_err(failed("read"))?;
         if file.metadata().map_err(failed("read"))?.len() > len {
             file.set_len(len).map_err(failed("cut"))?;
         }
@@ -141,7 +147,11 @@ impl Writer {
 fn create(path: &Path, flags: OFlags) -> io::Result<File> {
     let flags =
         flags | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::NONBLOCK;
-    let file = File::from(open(path, flags, Mode::RUSR | Mode::WUSR)?);
+    let file = match open(path, flags, Mode::RUSR | Mode::WUSR) {
+        Ok(file) => File::from(file),
+        Err(Errno::LOOP) => return Err(io::Error::other("it is a symbolic link")),
+        Err(e) => return Err(e.into()),
+    };
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("not a regular file")) }
 }
 

@@ -9,7 +9,7 @@ pub(crate) use overlay::{NamePrompt, Overlay};
 
 use super::command::Focus;
 use super::completion_menu::History;
-use super::event::{ProbeRequest, ProbeResult};
+use super::event::{ProbeRequest, ProbeResult, Recorded};
 use super::nav_history::NavHistory;
 use super::past::PastPosition;
 use super::socket_history::SocketHistory;
@@ -69,6 +69,8 @@ pub struct App {
     pub(crate) compare_from: Option<Arc<Snapshot>>,
     /// The data is a recording.
     pub(crate) recorded: bool,
+    /// State of the recording that is written.
+    pub(crate) recording: Recorded,
     /// The last sample of a recording was received.
     pub(crate) ended: bool,
     /// Confinement of this program, in a few words.
@@ -157,6 +159,7 @@ impl App {
             seeking: false,
             compare_from: None,
             recorded: options.recorded,
+            recording: Recorded::Off,
             ended: false,
             sandbox: None,
             view_states,

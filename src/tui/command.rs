@@ -287,6 +287,7 @@ commands! {
         "compare-open" ["enter", "space"] DIFFERENCES, "show" 1, Action::Enter, "Show the rows of this difference; of what is gone in the past";
         "compare" ["D"] TABLE, "" 0, Action::Compare, "Mark this moment; at another one list the differences, at the same one unmark it";
         "live" ["R"] TABLE, "" 0, Action::Live, "Return from the past to what is live";
+        "record" ["ctrl-t"] TABLE, "" 0, Action::ToggleRecording, "Record what is polled to files, as sockscope record; press again to stop";
         "faster" ["+", "="] TABLE, "" 0, Action::ChangeInterval(-1), "Poll more often";
         "slower" ["-"] TABLE, "" 0, Action::ChangeInterval(1), "Poll less often";
         "refresh" ["r", "f5"] TABLE, "" 0, Action::Refresh, "Poll now";

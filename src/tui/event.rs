@@ -87,6 +87,9 @@ pub enum Event {
     Failed(String),
     /// The last sample of a recording was shown.
     EndOfRecording,
+    /// The recording that is written beside the dashboard began, ended or waits for space; the reason or directory, for the status
+    /// line.
+    Recording(Recorded, String),
     /// A moment of the past, as [`Effect::Seek`] asked for.
     Past(Arc<Snapshot>, PastPosition),
     /// No moment is as [`Effect::Seek`] asked for.
@@ -97,6 +100,18 @@ pub enum Event {
     Signal(Signal),
     /// The terminal is gone; no more input.
     InputClosed,
+}
+
+/// State of the recording that is written beside the dashboard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Recorded {
+    /// None is written.
+    #[default]
+    Off,
+    /// Every sample is written.
+    On,
+    /// Nothing is written until there is space.
+    Paused,
 }
 
 /// Handled signals.
@@ -127,6 +142,8 @@ pub enum Effect {
     Arrange(Box<ArrangeJob>),
     /// Poll at once.
     Refresh,
+    /// Begin or end writing a recording.
+    Record(bool),
     /// Show a moment of the past.
     Seek(SeekRequest),
     /// End a search in the past.
@@ -263,6 +280,8 @@ pub enum Action {
     Seek(SeekTo),
     /// Return from the past.
     Live,
+    /// Begin or end writing a recording.
+    ToggleRecording,
     /// Mark the moment that is shown, or open the list of differences from the marked one.
     Compare,
     /// Mark or unmark the row.

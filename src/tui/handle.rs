@@ -128,6 +128,11 @@ impl App {
                 self.show_past(snap);
                 vec![]
             }
+            Event::Recording(state, what) => {
+                self.recording = state;
+                self.status_message = Some(strip_os_error(&what).into_owned());
+                vec![]
+            }
             Event::NoMoment => {
                 // The next step is seen from what is shown.
                 self.seeking &= self.past.is_some();

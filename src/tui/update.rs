@@ -8,7 +8,7 @@ use super::app::{App, NamePrompt, Overlay};
 use super::chart;
 use super::compare::Comparison;
 use super::completion_menu::Menu;
-use super::event::{Action, Effect, FoldTo, Motion};
+use super::event::{Action, Effect, FoldTo, Motion, Recorded};
 use super::layout::state_bar;
 use super::past::{Searched, SeekRequest, SeekTo};
 use super::{details, navigate, offers, overlay};
@@ -174,6 +174,10 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
         Action::ActionList => app.overlay = Some(Overlay::Act(0)),
         Action::Seek(to) => return seek(app, to),
         Action::Live => return live(app),
+        Action::ToggleRecording if app.recorded => {
+            app.status_message = Some(tr("a recording is shown: nothing to record").to_owned());
+        }
+        Action::ToggleRecording => return vec![Effect::Record(app.recording == Recorded::Off)],
         Action::ToggleNames => {
             app.names = !app.names;
             let how = if app.names {

@@ -7,6 +7,7 @@ use crate::msg;
 use crate::table::TableId;
 use crate::tui::app::App;
 use crate::tui::canvas::{Canvas, width};
+use crate::tui::event::Recorded;
 use crate::tui::layout::tabs::tabs;
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
@@ -123,6 +124,16 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
         || ((app.paused || app.failed.is_some()) && put_from_right(canvas, &word, style))
         || put_from_right(canvas, short.trim_end(), style)
         || put_from_right(canvas, mark, style);
+    // What is written, or what is not the real name, beside the state of the polls.
+    let redacted = s.sample.redacted.then_some((tr("redacted"), theme.warn));
+    let written = match app.recording {
+        Recorded::Off => None,
+        Recorded::On => Some((tr("rec"), theme.bad)),
+        Recorded::Paused => Some((tr("rec paused"), theme.warn)),
+    };
+    for (text, style) in redacted.into_iter().chain(written) {
+        put_from_right(canvas, text, style.patch(on));
+    }
     if let Some(text) = failing {
         put_from_right(canvas, &text, theme.warn.patch(on));
     }

@@ -64,6 +64,12 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect, header: Rect)
         } else {
             (msg!("recorded {} UTC", moment), theme.dim)
         });
+        if snap.sample.redacted {
+            parts.push((
+                tr("redacted: addresses, names and arguments are not the real ones").to_owned(),
+                theme.warn,
+            ));
+        }
     }
     let holes = hidden(snap).into_iter().enumerate();
     let more = |i: usize| if i == 0 { tr(" (? for details)") } else { "" };
