@@ -13,8 +13,9 @@ pub(crate) const INSIDE: &str = "SOCKSCOPE_TEST_INSIDE";
 const LIGHT: &str = "SOCKSCOPE_TEST_LIGHT";
 
 /// Mounts over the directories of the machine, then runs the program. The shell stays: as process 1 it reaps orphans.
-const SETUP: &str =
-    "mount -t tmpfs none /run && mkdir /run/home && export HOME=/run/home && \"$0\" \"$@\"; exit $?";
+const SETUP: &str = "grep ' - nsfs ' /proc/self/mountinfo | cut -d ' ' -f 5 | \
+     while read -r at; do umount -l \"$at\" 2> /dev/null; done; \
+     mount -t tmpfs none /run && mkdir /run/home && export HOME=/run/home && \"$0\" \"$@\"; exit $?";
 
 /// Sockets and files of the machine in these directories would lead outside.
 const LEADS_OUTSIDE: &[&str] = &[
