@@ -309,12 +309,12 @@ fn commands_of_the_readme_run() {
             let program = std::path::Path::new(env!("CARGO_BIN_EXE_sockscope")).parent().unwrap();
             let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap_or_default());
             // Waits of the examples are shortened; what never ends is ended. The recording they read is a short one.
-            let mut script = format!("timeout 3 {}", line.replace("30s", "1s"));
-            let reads_recording = line.contains("incident") && !line.starts_with("sockscope record");
+            let at_last = |text: String, minute: u32| text.replace(&format!("02:{minute:02}"), "last");
+            let short = (0..60).fold(line.replace("30s", "1s"), at_last);
+            let mut script = format!("timeout 3 {short}");
+            let reads_recording = line.contains("incident") && !line.contains("-o incident");
             if reads_recording {
-                let moments =
-                    ["02:10", "02:13", "02:20"].iter().fold(script, |s, time| s.replace(time, "last"));
-                script = format!("sockscope record -o incident --every 100ms --for 300ms && {moments}");
+                script = format!("sockscope record -o incident --every 100ms --for 300ms && {script}");
             }
             let out = Command::new("sh")
                 .args(["-c", &script])
@@ -335,9 +335,8 @@ fn commands_of_the_readme_run() {
                             || line.starts_with("sockscope record"))),
                 "{line}: {code:?} {stderr}"
             );
-            let expected = 1
-                + usize::from(line.contains("incident"))
-                + usize::from(line.contains(" -o sockets.parquet"));
+            let written = ["incident", " -o sockets.parquet", " -o report"];
+            let expected = 1 + written.iter().filter(|name| line.contains(**name)).count();
             let files = std::fs::read_dir(dir.path()).unwrap().count();
             assert_eq!(files, expected, "{line}: wrote a file, quotes are missing");
         }
