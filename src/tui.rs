@@ -19,7 +19,7 @@ pub mod arrange;
 mod canvas;
 mod chart;
 pub mod command;
-mod compare;
+pub mod compare;
 mod completion_menu;
 pub(crate) mod details;
 pub mod draw;

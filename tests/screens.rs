@@ -15,6 +15,7 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::layout::Size;
 use sockscope::model::{FaultKind, FaultSubject, Reads, Snapshot, State};
+use sockscope::tui::compare::{Comparison, TwoMoments};
 use sockscope::tui::{App, Color, Effect, Event, Latest, Options, draw, key_script, run_loop};
 use std::sync::{Arc, LazyLock, mpsc};
 use std::time::Duration;
@@ -49,7 +50,16 @@ impl Screen {
 
     /// Types a key script; the effects.
     fn types(&mut self, keys: &str) -> Vec<Effect> {
-        key_script::keys(keys).into_iter().flat_map(|e| self.app.handle(Event::Input(e))).collect()
+        let mut all = Vec::new();
+        for e in key_script::keys(keys) {
+            for effect in self.app.handle(Event::Input(e)) {
+                if let Effect::Compare(TwoMoments(marked, shown)) = &effect {
+                    self.app.handle(Event::Compared(Arc::new(Comparison::new(marked, shown))));
+                }
+                all.push(effect);
+            }
+        }
+        all
     }
 
     fn mouse(&mut self, kind: MouseEventKind, column: u16, row: u16) {

@@ -25,6 +25,7 @@ use crate::recording::Ring;
 use crate::tui::Color;
 use crate::tui::act::Act;
 use crate::tui::arrange::ArrangeJob;
+use crate::tui::compare::{Comparison, TwoMoments};
 use crate::tui::event::{Effect, Event, Latest, ProbeRequest, ProbeResult, Signal};
 use crate::tui::keymap::Keymap;
 use crate::tui::terminal::backend::Frugal;
@@ -145,6 +146,13 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
                 Effect::Record(on) => poller.record(on),
                 Effect::Seek(request) => poller.seek(request),
                 Effect::StopSearch => poller.stop_search(),
+                Effect::Compare(TwoMoments(marked, shown)) => {
+                    let replies = replies.clone();
+                    outside.run(move || {
+                        let comparison = Arc::new(Comparison::new(&marked, &shown));
+                        let _ = replies.send(Event::Compared(comparison));
+                    });
+                }
                 Effect::Resume(ns) => poller.resume(ns),
                 Effect::Mouse(taken) => {
                     let _ = terminal::mouse(taken);

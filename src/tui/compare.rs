@@ -2,18 +2,31 @@
 
 use crate::model::Snapshot;
 use crate::view::diff::{Change, Difference, differences};
+use std::sync::Arc;
+
+/// Two moments to compare.
+#[derive(Clone, Debug)]
+pub struct TwoMoments(pub Arc<Snapshot>, pub Arc<Snapshot>);
+
+impl PartialEq for TwoMoments {
+    /// Equal if they are the same snapshots.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) && Arc::ptr_eq(&self.1, &other.1)
+    }
+}
 
 /// Differences between two moments.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Comparison {
+pub struct Comparison {
     /// Times of both, nanoseconds since 1970, the earlier one first.
-    pub(crate) times_ns: (u64, u64),
-    pub(crate) rows: Vec<Difference>,
+    pub times_ns: (u64, u64),
+    /// The differences, by subject.
+    pub rows: Vec<Difference>,
 }
 
 impl Comparison {
     /// Compares two moments, in the order of their times.
-    pub(crate) fn new(one: &Snapshot, other: &Snapshot) -> Self {
+    pub fn new(one: &Snapshot, other: &Snapshot) -> Self {
         let time = |s: &Snapshot| s.sample.at.unix_ns;
         let (before, after) = if time(one) <= time(other) { (one, other) } else { (other, one) };
         let mut rows = differences(before, after);

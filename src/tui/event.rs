@@ -2,6 +2,7 @@
 
 use super::act::Act;
 use super::arrange::{ArrangeJob, ArrangeResult};
+use super::compare::{Comparison, TwoMoments};
 use super::export::Export;
 use super::past::{PastPosition, SeekRequest, SeekTo};
 use crate::model::{Addr, Missing, ProcInfo, Shown, Snapshot, Socket, State, Wants};
@@ -94,6 +95,8 @@ pub enum Event {
     Past(Arc<Snapshot>, PastPosition),
     /// No moment is as [`Effect::Seek`] asked for.
     NoMoment,
+    /// Differences, as [`Effect::Compare`] asked for.
+    Compared(Arc<Comparison>),
     /// A search in the past came to this time, nanoseconds since 1970.
     Searching(u64),
     /// A signal from the system.
@@ -148,6 +151,8 @@ pub enum Effect {
     Seek(SeekRequest),
     /// End a search in the past.
     StopSearch,
+    /// Find the differences between two moments, in another thread.
+    Compare(TwoMoments),
     /// Continue a recording after this moment, nanoseconds since 1970.
     Resume(u64),
     /// Turn mouse capture on or off.

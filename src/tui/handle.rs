@@ -139,6 +139,13 @@ impl App {
                 self.status_message = Some(tr("nothing like it in the past that is kept").to_owned());
                 vec![]
             }
+            Event::Compared(comparison) => {
+                // Something else can have been opened since.
+                if self.overlay.is_none() {
+                    self.overlay = Some(Overlay::Differences(0, comparison));
+                }
+                vec![]
+            }
             Event::Searching(ns) => {
                 if self.seeking {
                     self.status_message = Some(msg!("searching: {}", clock(ns)));

@@ -6,7 +6,7 @@ mod filter;
 
 use super::app::{App, NamePrompt, Overlay};
 use super::chart;
-use super::compare::Comparison;
+use super::compare::TwoMoments;
 use super::completion_menu::Menu;
 use super::event::{Action, Effect, FoldTo, Motion, Recorded};
 use super::layout::state_bar;
@@ -170,7 +170,7 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
             };
             app.overlay = Some(Overlay::Write(0, differences));
         }
-        Action::Compare => compare(app),
+        Action::Compare => return compare(app),
         Action::ActionList => app.overlay = Some(Overlay::Act(0)),
         Action::Seek(to) => return seek(app, to),
         Action::Live => return live(app),
@@ -249,8 +249,8 @@ fn seek(app: &mut App, to: SeekTo) -> Vec<Effect> {
 
 /// Opens the differences between the marked moment and the one that is shown. Without a marked one this one is marked; if they
 /// are the same it is unmarked.
-fn compare(app: &mut App) {
-    let Some(shown) = app.snapshot.clone() else { return };
+fn compare(app: &mut App) -> Vec<Effect> {
+    let Some(shown) = app.snapshot.clone() else { return vec![] };
     let time = shown.sample.at.unix_ns;
     match app.compare_from.take() {
         None => {
@@ -265,11 +265,11 @@ fn compare(app: &mut App) {
             app.status_message = Some(tr("moment unmarked").to_owned());
         }
         Some(marked) => {
-            let comparison = Arc::new(Comparison::new(&marked, &shown));
-            app.overlay = Some(Overlay::Differences(0, comparison));
-            app.compare_from = Some(marked);
+            app.compare_from = Some(Arc::clone(&marked));
+            return vec![Effect::Compare(TwoMoments(marked, shown))];
         }
     }
+    vec![]
 }
 
 /// Returns from the past: the newest snapshot is shown, and a pause ends. A recording is played on from the moment that is shown.
