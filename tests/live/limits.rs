@@ -158,16 +158,21 @@ fn boot_s() -> f64 {
     t.tv_sec as f64 + t.tv_nsec as f64 / 1e9
 }
 
-/// Drops of all listeners (`ListenOverflows`), and of the one at this port by `ss`.
+/// `ListenOverflows` of this namespace, and the drops of the listener at `port`: its `sk_drops` as `ss` prints them, at most
+/// `ListenDrops`, since a reset in place of the last ACK of the handshake counts in `sk_drops` alone.
 fn kernel_drops(port: u16) -> (u64, u64) {
     let out = Command::new("ss").args(["-HOtlnm", &format!("sport = :{port}")]).output().unwrap();
     let text = String::from_utf8(out.stdout).unwrap();
     // `skmem:(r0,rb131072,t0,tb16384,f0,w0,o0,bl0,d5)`
-    let one = text.rsplit_once(",d").and_then(|(_, d)| d.split_once(')')?.0.parse().ok());
+    let one = text.rsplit_once(",d").and_then(|(_, d)| d.split_once(')')?.0.parse::<u64>().ok());
     let text = std::fs::read_to_string("/proc/self/net/netstat").unwrap();
     let mut lines = text.lines().filter(|l| l.starts_with("TcpExt:"));
-    let at = lines.next().unwrap().split(' ').position(|w| w == "ListenOverflows").unwrap();
-    (lines.next().unwrap().split(' ').nth(at).unwrap().parse().unwrap(), one.expect(&text))
+    let (names, values) = (lines.next().unwrap(), lines.next().unwrap());
+    let counter = |name: &str| -> u64 {
+        let at = names.split(' ').position(|w| w == name).unwrap();
+        values.split(' ').nth(at).unwrap().parse().unwrap()
+    };
+    (counter("ListenOverflows"), one.expect(&text).min(counter("ListenDrops")))
 }
 
 /// A listener over its backlog: full, critical, with the kernel's drop counter.
