@@ -175,9 +175,9 @@ impl Reader {
         let pages = |n: Option<u64>| n.map(|n| n.saturating_mul(self.page_size));
         let ext = |name: &str| snmp_value(&netstat, "TcpExt:", name);
         let sys = |name: &str| self.word(&format!("sys/net/{name}"), 0);
-        let memory = |name: &str| {
+        let memory = |name: &str, from: usize| {
             let path = format!("sys/net/ipv4/{name}");
-            pages(self.word(&path, 1)).zip(pages(self.word(&path, 2)))
+            pages(self.word(&path, from)).zip(pages(self.word(&path, 2)))
         };
         let range = self.word("sys/net/ipv4/ip_local_port_range", 0);
         let range = range.zip(self.word("sys/net/ipv4/ip_local_port_range", 1));
@@ -195,9 +195,9 @@ impl Reader {
             orphans: sockstat_value(&sockstat, "TCP:", "orphan"),
             orphans_max: sys("ipv4/tcp_max_orphans"),
             tcp_mem: pages(sockstat_value(&sockstat, "TCP:", "mem")),
-            tcp_mem_max: memory("tcp_mem"),
+            tcp_mem_max: memory("tcp_mem", 1),
             udp_mem: pages(sockstat_value(&sockstat, "UDP:", "mem")),
-            udp_mem_max: memory("udp_mem"),
+            udp_mem_max: memory("udp_mem", 0),
             ports,
             reserved_ports: reserved,
             tw_reuse: sys("ipv4/tcp_tw_reuse"),

@@ -289,8 +289,8 @@ fn add_net(n: &NetCounters, out: &mut Vec<Limit>) {
     add(LimitKind::TimeWait, n.time_wait, n.time_wait_max);
     add(LimitKind::Orphans, n.orphans, n.orphans_max);
     add(LimitKind::Conntrack, n.conntrack, n.conntrack_max);
-    add(LimitKind::TcpMem, n.tcp_mem, n.tcp_mem_max.map(|m| m.1));
-    add(LimitKind::UdpMem, n.udp_mem, n.udp_mem_max.map(|m| m.1));
+    add(LimitKind::TcpMem, n.tcp_mem, n.tcp_mem_max.map(|m| m.0));
+    add(LimitKind::UdpMem, n.udp_mem, n.udp_mem_max.map(|m| m.0));
     for (six, used, max) in
         [(false, n.neighbours, n.neighbours_max), (true, n.neighbours6, n.neighbours6_max)]
     {

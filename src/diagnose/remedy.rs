@@ -162,8 +162,13 @@ fn in_netns(snap: &Snapshot, l: &Limit) -> String {
     if let Some(p) = process {
         return format!("nsenter -t {} -n ", p.info.pid);
     }
-    let name = snap.sample.namespaces.get(usize::from(l.netns)).map_or("NAME", |n| &n.name);
-    format!("ip netns exec {name} ")
+    let Some(netns) = snap.sample.namespaces.get(usize::from(l.netns)) else {
+        return "ip netns exec NAME ".to_owned();
+    };
+    match netns.pid() {
+        Some(pid) => format!("nsenter -t {pid} -n "),
+        None => format!("ip netns exec {} ", netns.name),
+    }
 }
 
 /// The systemd service of a process: a system unit, or one of a user's manager.
@@ -262,11 +267,19 @@ mod tests {
     #[test]
     fn sysctl_of_another_namespace_is_set_there() {
         let mut snap = snapshot(vec![], vec![process(812, "nginx", 33, 10, 1024)], &[]);
-        let mut names = snap.sample.namespaces.to_vec();
-        names.push(crate::model::Namespace { name: "web".to_owned(), ..names[0].clone() });
-        snap.sample.namespaces = names.into();
+        let named = |snap: &mut Snapshot, name: &str| {
+            let here = snap.sample.namespaces[0].clone();
+            let other = crate::model::Namespace { name: name.to_owned(), ..here.clone() };
+            snap.sample.namespaces = vec![here, other].into();
+        };
         let mut l = Limit::new(LimitKind::TimeWait, 1, LimitSubject::Net, 9, Some(10));
         snap.limits = vec![l.clone()];
+        for (name, pid) in [("host", 1), ("unshare 21466", 21466)] {
+            named(&mut snap, name);
+            let set = format!("  nsenter -t {pid} -n sysctl -w net.ipv4.tcp_max_tw_buckets=20");
+            assert_eq!(steps(&snap, 0), [set]);
+        }
+        named(&mut snap, "web");
         assert_eq!(steps(&snap, 0), ["  ip netns exec web sysctl -w net.ipv4.tcp_max_tw_buckets=20"]);
         l.process = Some(0);
         snap.limits = vec![l.clone()];

@@ -107,11 +107,13 @@ pub struct NetCounters {
     pub orphans_max: Option<u64>,
     /// Memory of TCP buffers (`sockstat`: `TCP: mem`).
     pub tcp_mem: Option<u64>,
-    /// Memory pressure threshold and maximum (`tcp_mem`, second and third value).
+    /// Second and third value of `tcp_mem`. Above the second (`sk_enter_memory_pressure`), until the first is reached again, a socket
+    /// that holds more than its share of the third gets no more memory: its segments are dropped.
     pub tcp_mem_max: Option<(u64, u64)>,
     /// Memory of UDP buffers (`sockstat`: `UDP: mem`).
     pub udp_mem: Option<u64>,
-    /// Memory pressure threshold and maximum (`udp_mem`, second and third value).
+    /// First and third value of `udp_mem`. UDP has no state of memory pressure: above the first a socket whose receive queue has
+    /// `udp_rmem_min` or more gets no more memory (`__sk_mem_raise_allocated`), and its datagrams are dropped.
     pub udp_mem_max: Option<(u64, u64)>,
     /// Ephemeral ports, first and last, and the number of them that are reserved (`ip_local_reserved_ports`).
     pub ports: Option<(u16, u16, u32)>,
@@ -243,10 +245,10 @@ limit_kinds! {
         "At the limit, closing connections are reset. Usual causes: peers that disappeared, or a flood.";
     Conntrack "conntrack" "conntrack entries" false, "sysctl net.netfilter.nf_conntrack_max",
         "At the limit, packets of new connections are dropped, \"nf_conntrack: table full\". Raise the limit, or exempt traffic with notrack.";
-    TcpMem "tcp-mem" "TCP memory" false, "sysctl net.ipv4.tcp_mem",
-        "At the limit, buffers shrink and segments are dropped. Find sockets with large queues, or raise the limit.";
-    UdpMem "udp-mem" "UDP memory" false, "sysctl net.ipv4.udp_mem",
-        "At the limit, datagrams are dropped. Find sockets with large receive queues, or raise the limit.";
+    TcpMem "tcp-mem" "TCP memory" false, "sysctl net.ipv4.tcp_mem, second value",
+        "At the limit, memory pressure, buffers shrink and segments are dropped. Find sockets with large queues, or raise the limit.";
+    UdpMem "udp-mem" "UDP memory" false, "sysctl net.ipv4.udp_mem, first value",
+        "At the limit, datagrams to sockets with more than udp_rmem_min in their queue are dropped. Find sockets with large receive queues, or raise the limit.";
     Rcvbuf "rcvbuf" "UDP receive drops" true, "SO_RCVBUF, sysctl net.core.rmem_max",
         "The application reads its datagrams too slowly, or its receive buffer is too small.";
     Neighbours "neighbours" "neighbour table" false, "sysctl net.ipv4.neigh.default.gc_thresh3",

@@ -130,6 +130,15 @@ pub struct Namespace {
 }
 
 impl Namespace {
+    /// Process in this namespace that its name states: process 1 for `host`, 812 for `python3 812`.
+    pub fn pid(&self) -> Option<u32> {
+        if self.name == "host" {
+            return Some(1);
+        }
+        let (_, pid) = self.name.rsplit_once(' ').filter(|(comm, _)| !comm.is_empty())?;
+        pid.parse().ok()
+    }
+
     /// Name without the pid that one named by a process has (`python3 812`): the same after a restart.
     pub fn name_without_pid(&self) -> &str {
         let is_pid = |word: &str| !word.is_empty() && word.bytes().all(|c| c.is_ascii_digit());

@@ -1,8 +1,7 @@
 //! Ceilings of `limits`: each is driven, one call after the other, until the call fails, and the row is at 100 % exactly then.
 //!
-//! Ephemeral ports have a file of their own. Not driven, as they are those of the whole machine: open files, orphans, memory of
-//! TCP and UDP, neighbours (one table for all namespaces; `gc_thresh3` exists in the initial one only), tracked connections
-//! (`nf_conntrack_max` is read-only in other namespaces). Those of inotify in a user namespace are driven with the program in it.
+//! Ephemeral ports have a file of their own, and so have the ceilings of the whole machine (`tests/machine_ceilings.rs`). Those of
+//! inotify in a user namespace are driven with the program in it.
 
 use super::compare::check;
 use super::limits::{Program, Watch};

@@ -4,7 +4,7 @@ use super::Builder;
 use crate::diagnose::finding::limit_diagnosis;
 use crate::diagnose::limit::{set_by, subject};
 use crate::diagnose::remedy;
-use crate::format::{age, percent, thousands as count};
+use crate::format::{age, bytes, percent, thousands as count};
 use crate::model::lang::{noop, tr};
 use crate::model::{FullIn, Limit, LimitKind, Missing, Snapshot};
 use crate::msg;
@@ -114,7 +114,9 @@ fn counters(snap: &Snapshot, l: &Limit) -> Vec<String> {
         return vec![];
     };
     let labelled = |what: &str, n: Option<u64>| n.map(|n| format!("{} {}", tr(what), count(n)));
-    let pressure = |m: Option<(u64, u64)>| m.map(|(from, _)| msg!("memory pressure from {}", count(from)));
+    let hard = |sysctl: &str, m: Option<(u64, u64)>| {
+        m.map(|(_, max)| msg!("third value of {}: {}", sysctl, bytes(max as f64)))
+    };
     let all = match l.kind {
         LimitKind::Accept => vec![
             labelled(noop("this namespace: ListenOverflows"), n.listen_overflows),
@@ -129,8 +131,8 @@ fn counters(snap: &Snapshot, l: &Limit) -> Vec<String> {
         LimitKind::Ports => vec![n.ports.map(|(low, high, reserved)| {
             msg!("ports {}-{}, {} reserved", low, high, count(u64::from(reserved)))
         })],
-        LimitKind::TcpMem => vec![pressure(n.tcp_mem_max)],
-        LimitKind::UdpMem => vec![pressure(n.udp_mem_max)],
+        LimitKind::TcpMem => vec![hard("tcp_mem", n.tcp_mem_max)],
+        LimitKind::UdpMem => vec![hard("udp_mem", n.udp_mem_max)],
         _ => vec![],
     };
     let all: Vec<String> = all.into_iter().flatten().collect();
