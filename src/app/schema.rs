@@ -4,7 +4,7 @@ use crate::cli::list_plan::default_columns;
 use crate::format::{Column, Kind, Storage};
 use crate::model::{Proto, ProtoSet};
 use crate::output::{Event, Format};
-use crate::table::{EVENTS, TABLES, Table, TableId};
+use crate::table::{EVENTS, TABLES, Table};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -138,7 +138,7 @@ pub(super) fn page() -> String {
         definitions.insert(table.noun.to_owned(), object(table.help, &columns, &[]));
         definitions.insert(format!("{}_default", table.noun), default_row(table));
         // They are printed as they happen, without --watch.
-        if table.id == TableId::Events {
+        if table.is_stream() {
             continue;
         }
         let row = json!({ "oneOf": [{ "$ref": format!("#/$defs/{}", table.noun) }, { "type": "null" }] });
