@@ -7,6 +7,7 @@
 mod attributes;
 mod copies;
 mod dns;
+mod dns_spec;
 mod event_spec;
 mod events;
 mod parse;
@@ -18,7 +19,7 @@ mod spec;
 mod tests;
 mod words;
 
-pub use super::scenario::dns::DnsSpec;
+pub use super::scenario::dns_spec::DnsSpec;
 pub use super::scenario::event_spec::EventSpec;
 pub use super::scenario::parse::ScenarioError;
 pub use super::scenario::series::Series;

@@ -236,7 +236,7 @@ pub const FINDINGS: &[Finding] = &[
     Finding {
         name: "slow-resolver",
         aliases: &[],
-        help: "Answers of a resolver take long: each connection by name waits for them; use a nearer resolver or a local cache.",
+        help: "Answers of a resolver take long: each connection by name waits for them. A nearer resolver or a local cache helps.",
         topic: "dns",
         severity: Level::Warning,
         check: Check::Dns(dns_rules::SLOW_RULE),

@@ -4,7 +4,7 @@ use super::FrameError;
 use super::ints::Moves;
 use super::pairs::Pairs;
 use super::table::{Column, TableReader, TableWriter, endpoint, int, json, option};
-use crate::model::sample::{DNS_ADDRS, DnsOutcome, DnsQuery};
+use crate::model::sample::{DnsOutcome, DnsQuery};
 use crate::model::{Endpoint, Proto};
 use std::sync::LazyLock;
 
@@ -77,8 +77,5 @@ pub(super) fn read(table: &TableReader<'_>) -> Result<Vec<DnsQuery>, FrameError>
     };
     let mut rows = table.rows(&[], blank);
     table.columns(&COLUMNS, &mut rows, &[])?;
-    for row in &mut rows {
-        row.addrs.truncate(DNS_ADDRS);
-    }
     Ok(rows)
 }

@@ -1,4 +1,4 @@
-//! DNS questions to a server of the test's own, by each way to know their process.
+//! DNS questions to a server in the same namespace, by each way to know their process.
 
 use super::events::open;
 use super::netns::Program;
@@ -216,7 +216,7 @@ pub(crate) fn burst_is_seen_or_counted_as_lost() -> Result<(), String> {
             Err(format!("{done} done, {lost} lost, {} wait", new.waiting))
         }
     })?;
-    // Of the last ones the time goes on: none is counted twice.
+    // None is counted twice.
     let last = poll(&mut source)?;
     done += last.list.len() as u64;
     assert_eq!(done + lost + last.lost + u64::from(last.waiting), u64::from(N));
@@ -320,7 +320,7 @@ pub(crate) fn command_without_net_raw_names_the_capability() -> Result<(), Strin
     Ok(())
 }
 
-/// What was recorded with `--dns` is printed from the recording; without it there is nothing, with the reason.
+/// Questions recorded with `--dns` are printed from the recording; without it there are none, with the reason.
 pub(crate) fn recorded_questions_are_printed_from_the_recording() -> Result<(), String> {
     serve()?;
     let dir = tempfile::tempdir().map_err(|e| e.to_string())?;

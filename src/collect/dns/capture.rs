@@ -18,7 +18,7 @@ const PACKET_STATISTICS: i32 = 6;
 /// `SOL_PACKET`.
 const SOL_PACKET: i32 = 263;
 
-/// What the kernel reports with a packet.
+/// Metadata that the kernel reports with a packet.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Packet {
     /// Bytes in the buffer.

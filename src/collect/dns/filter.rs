@@ -89,7 +89,7 @@ pub(super) static PROGRAM: [Instruction; 27] = [
 mod tests {
     use super::*;
 
-    /// What the link layer knows of a packet.
+    /// Metadata of a packet, from the link layer.
     #[derive(Clone, Copy)]
     struct Link {
         protocol: u32,

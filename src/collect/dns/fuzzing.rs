@@ -23,7 +23,7 @@ pub(crate) fn dns(mut bytes: &[u8]) -> Sample {
         bytes = &rest[len..];
     }
     matcher.expire(out.at.boot_ns.max(at_ns + TIMEOUT_NS));
-    assert_eq!(matcher.number(), 0, "questions wait for ever");
+    assert_eq!(matcher.number(), 0, "questions wait forever");
     out.dns = Dns { on: true, since_ns: begin, list: matcher.done, lost: matcher.lost, ..Dns::default() };
     out
 }

@@ -18,7 +18,7 @@ const DONE_MAX: usize = 100_000;
 /// Most unanswered questions remembered for their next try.
 const UNANSWERED_MAX: usize = 8192;
 
-/// Where and when a packet was seen.
+/// Place and time at which a packet was seen.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seen {
     /// Number of the network namespace.
@@ -31,7 +31,7 @@ pub(super) struct Seen {
     pub(super) at_ns: u64,
 }
 
-/// What the endpoints and the identifier of a message are.
+/// Endpoints and identifier of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Flow {
     pub(super) netns: u16,

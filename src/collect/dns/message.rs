@@ -26,7 +26,7 @@ pub(super) struct Question {
     pub(super) qtype: u16,
 }
 
-/// Message as far as it is needed.
+/// The parts of a message that are needed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Message {
     pub(super) id: u16,

@@ -158,7 +158,7 @@ pub(super) mod tests {
         let two = [with_len(&a, a.len()), with_len(&b, b.len())].concat();
         let ids = |p: &[u8]| found(0x86dd, p).iter().map(|f| f.3).collect::<Vec<_>>();
         assert_eq!(ids(&tcp6(40000, 53, &two)), [1, 2]);
-        // A question that goes on in the next segment, an answer that does, and an acknowledgement.
+        // A question that continues in the next segment, an answer that does, and an acknowledgement.
         assert_eq!(ids(&tcp6(40000, 53, &with_len(&a, 600))), [0; 0]);
         assert_eq!(ids(&tcp6(53, 40000, &with_len(&about("a", 3, 0x8180), 6000))), [3]);
         assert_eq!(ids(&tcp6(40000, 53, &[])), [0; 0]);

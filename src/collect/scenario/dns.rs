@@ -1,53 +1,12 @@
 //! DNS questions of a scenario.
 
-use super::series::Series;
 use super::spec::Scenario;
 use crate::model::sample::{DNS_ADDRS, Dns, DnsOutcome, DnsQuery, EventProcess};
-use crate::model::{Addr, Endpoint, Proto, Sample};
+use crate::model::{Addr, Endpoint, Proto, Sample, Scope};
 use std::sync::Arc;
 
 /// Time that a question without an answer waits, nanoseconds.
 const TIMEOUT_NS: u64 = 5_000_000_000;
-
-/// The same question in every poll.
-#[derive(Clone, Debug, PartialEq)]
-pub struct DnsSpec {
-    /// Name.
-    pub name: String,
-    /// Type.
-    pub qtype: u16,
-    /// Resolver.
-    pub server: Endpoint,
-    /// Process id.
-    pub pid: u32,
-    /// Questions in a poll.
-    pub number: Series,
-    /// Time to the answer, microseconds.
-    pub took_us: Series,
-    /// Answer.
-    pub outcome: DnsOutcome,
-    /// Addresses of the answer.
-    pub addrs: Vec<Addr>,
-    /// Number of times it is sent.
-    pub tries: u32,
-}
-
-impl DnsSpec {
-    /// One question a poll for an address, answered after 1 ms.
-    pub fn new(name: &str, server: Endpoint) -> Self {
-        Self {
-            name: name.to_owned(),
-            qtype: 1,
-            server,
-            pid: 0,
-            number: Series::from(1),
-            took_us: Series::from(1000),
-            outcome: DnsOutcome::Answered(0),
-            addrs: Vec::new(),
-            tries: 1,
-        }
-    }
-}
 
 /// Questions of poll `total`, since the poll before.
 pub(super) fn dns(scenario: &Scenario, total: u32, sample: &Sample) -> Dns {
@@ -65,8 +24,7 @@ pub(super) fn dns(scenario: &Scenario, total: u32, sample: &Sample) -> Dns {
             })
         });
         let any = if spec.server.addr.is_v4() { Addr::v4([10, 0, 0, 4]) } else { Addr::ANY6 };
-        let client =
-            if spec.server.addr.scope() == crate::model::Scope::Loopback { spec.server.addr } else { any };
+        let client = if spec.server.addr.scope() == Scope::Loopback { spec.server.addr } else { any };
         let n = spec.number.at(total, i as u64).max(0.0).round() as u32;
         for k in 0..n {
             let before = interval - interval * u64::from(k + 1) / u64::from(n + 1);

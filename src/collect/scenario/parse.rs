@@ -22,7 +22,7 @@
 //! A number is `START` or `START+STEP` (step per poll), with an optional `~` for jitter; `K`, `M` and `G` multiply by powers of
 //! 1,024. Quoted text has the escapes `\n \t \r \e \\ \" \xNN \u{N}`, and `"text"*N` repeats it.
 
-use super::dns::DnsSpec;
+use super::dns_spec::DnsSpec;
 use super::event_spec::EventSpec;
 use super::series::Series;
 use super::spec::{OwnerSpec, ProcessSpec, Scenario, SocketSpec};

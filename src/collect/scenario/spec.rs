@@ -1,6 +1,6 @@
 //! Contents of a scenario: sockets, owners, processes.
 
-use super::super::scenario::dns::DnsSpec;
+use super::super::scenario::dns_spec::DnsSpec;
 use super::super::scenario::event_spec::EventSpec;
 use super::super::scenario::series::Series;
 use crate::model::{Addr, Container, Endpoint, Family, Halted, Proto, State, SystemLimits, nft};
