@@ -109,8 +109,8 @@ static COLUMNS: &[Column] = &[
     Column::new("ago_s", "AGO", Kind::Secs, 40, |s, r| Value::from(s.sample.at.boot_ns.saturating_sub(question(s, r).done_ns()) as f64 / 1e9),
         "Time since the answer.").role(Role::Age).dim().called(&["ago", "age", "age_s"]).wide(4, 7, 8),
     Column::new("name", "NAME", Kind::Text, 0, name, "Name that was asked for, in lower case; other octets than printable ASCII as \\DDD.")
-        .called(&["question", "domain", "host"]).wide(12, 18, 64),
-    Column::new("type", "TYPE", Kind::Text, 4, |s, r| Value::Text(dns_type_name(question(s, r).query.qtype)),
+        .called(&["question", "domain", "host"]).wide(12, 28, 64),
+    Column::new("type", "TYPE", Kind::Text, 0, |s, r| Value::Text(dns_type_name(question(s, r).query.qtype)),
         "Type of record that was asked for: A, AAAA, PTR, SRV.").values(dns_types).called(&["qtype", "record"]).dim().wide(4, 4, 10),
     Column::new("result", "RESULT", Kind::Text, 0, |s, r| Value::Text(question(s, r).query.outcome.name()),
         "Response code: NOERROR, NXDOMAIN (no such name), SERVFAIL, REFUSED; TIMEOUT without an answer within 5 s.")

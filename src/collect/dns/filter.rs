@@ -94,7 +94,7 @@ mod tests {
     struct Link {
         protocol: u32,
         packet_type: u32,
-        link_type: u32,
+        device: u32,
     }
 
     /// Runs the program as the kernel does: a load outside of the packet drops it.
@@ -110,7 +110,7 @@ mod tests {
             let loaded = match (i.code, i.value) {
                 (LOAD_WORD, PROTOCOL) => Some(link.protocol),
                 (LOAD_WORD, PACKET_TYPE) => Some(link.packet_type),
-                (LOAD_WORD, LINK_TYPE) => Some(link.link_type),
+                (LOAD_WORD, LINK_TYPE) => Some(link.device),
                 (LOAD_HALF, k) => at(k, 2),
                 (LOAD_BYTE, k) => at(k, 1),
                 (LOAD_HALF_AT_X, k) => at(x + k, 2),
@@ -151,7 +151,7 @@ mod tests {
         out
     }
 
-    const OUT4: Link = Link { protocol: IPV4, packet_type: OUTGOING, link_type: 1 };
+    const OUT4: Link = Link { protocol: IPV4, packet_type: OUTGOING, device: 1 };
     const OUT6: Link = Link { protocol: IPV6, ..OUT4 };
 
     #[test]
@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn loopback_shows_a_packet_once_and_others_both_ways() {
         let packet = v4(17, (40000, 53), 0);
-        let host = |link_type, packet_type| run(&packet, Link { packet_type, link_type, ..OUT4 });
+        let host = |device, packet_type| run(&packet, Link { packet_type, device, ..OUT4 });
         assert_eq!((host(772, OUTGOING), host(772, 0)), (KEPT, 0));
         assert_eq!((host(1, OUTGOING), host(1, 0), host(1, OTHER_HOST)), (KEPT, KEPT, 0));
     }

@@ -41,6 +41,9 @@ pub(super) struct Flow {
     pub(super) id: u16,
 }
 
+/// Looks up process and user of the socket that asks.
+type Owner<'a> = &'a mut dyn FnMut(&Flow) -> (Option<Arc<EventProcess>>, Option<u32>);
+
 /// A question that waits.
 struct Waiting {
     question: Question,
@@ -83,7 +86,7 @@ impl Matcher {
         seen: Seen,
         (proto, from, to): (Proto, Endpoint, Endpoint),
         message: Message,
-        owner: &mut dyn FnMut(&Flow) -> (Option<Arc<EventProcess>>, Option<u32>),
+        owner: Owner<'_>,
     ) {
         self.expire(seen.at_ns);
         let (client, server) = if message.is_answer { (to, from) } else { (from, to) };
@@ -95,13 +98,7 @@ impl Matcher {
         }
     }
 
-    fn question(
-        &mut self,
-        seen: Seen,
-        flow: Flow,
-        question: Question,
-        owner: &mut dyn FnMut(&Flow) -> (Option<Arc<EventProcess>>, Option<u32>),
-    ) {
+    fn question(&mut self, seen: Seen, flow: Flow, question: Question, owner: Owner<'_>) {
         let same = self.waiting.get_mut(&flow).into_iter().flatten().find(|w| w.question == question);
         if let Some(w) = same {
             // Another interface shows the same packet.

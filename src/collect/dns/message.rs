@@ -143,7 +143,9 @@ fn name(bytes: &[u8], start: usize) -> Option<(Box<str>, usize)> {
                 if !out.is_empty() {
                     out.push('.');
                 }
-                label.iter().for_each(|b| push_octet(&mut out, *b));
+                for octet in label {
+                    push_octet(&mut out, *octet);
+                }
                 at += 1 + usize::from(n);
             }
             _ => return None,
@@ -178,7 +180,7 @@ mod tests {
     fn answer(rcode: u8, records: &[&[u8]]) -> Vec<u8> {
         let mut out = question();
         (out[2], out[3], out[7]) = (0x81, 0x80 | rcode, records.len() as u8);
-        records.iter().for_each(|r| out.extend_from_slice(r));
+        out.extend_from_slice(&records.concat());
         out
     }
 

@@ -173,10 +173,10 @@ fn capture_advice(app: &App, snap: &Snapshot) -> String {
     if snap.sample.wants.reads(Reads::DNS) && !refused {
         return msg!("the {} backend captures none", snap.sample.backend.backend.name());
     }
-    match refused {
-        true => tr("run as root, or add cap_net_raw to the capabilities of sockscope (setcap)").to_owned(),
-        false => String::new(),
+    if refused {
+        return tr("run as root, or add cap_net_raw to the capabilities of sockscope (setcap)").to_owned();
     }
+    String::new()
 }
 
 /// Draws the head of a group: title, count, note, and totals in their columns.
