@@ -232,6 +232,7 @@ const CASES: &[Case] = cases! {
         question_without_an_answer_times_out
         command_prints_questions_and_groups
         command_without_net_raw_names_the_capability
+        check_warns_of_a_failing_resolver
         recorded_questions_are_printed_from_the_recording
     }
     Root event_findings [] {

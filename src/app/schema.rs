@@ -57,13 +57,14 @@ const ALERT: [Field; 22] = [
 ];
 
 /// Fields of the JSON of `check`; `error` and `limits` if it failed.
-const CHECK: [Field; 8] = [
+const CHECK: [Field; 9] = [
     HEAD[0],
     HEAD[1],
     ("status", &["string"], "OK, WARNING, CRITICAL or UNKNOWN."),
     ("exit", &["integer"], "Exit status."),
     ("exceeded", &["integer"], "Number of limits at warning or critical."),
     ("not_judged", &["array"], "Limits that could not be read, one line per reason."),
+    ("resolvers", &["array"], "Findings about DNS resolvers, one line each; only with --dns."),
     ("error", &["string"], "Reason why the check failed."),
     ("limits", &["array"], "The limits, the worst first."),
 ];

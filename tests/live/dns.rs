@@ -311,6 +311,33 @@ pub(crate) fn command_prints_questions_and_groups() -> Result<(), String> {
     Ok(())
 }
 
+/// A failing resolver is a warning of `check --dns`, and without the capability its state is unknown.
+pub(crate) fn check_warns_of_a_failing_resolver() -> Result<(), String> {
+    serve()?;
+    let over = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&over);
+    let asking = std::thread::spawn(move || {
+        while !seen.load(Ordering::Relaxed) {
+            ask(&["udp,127.0.0.1,servfail"])?;
+        }
+        Ok::<_, String>(())
+    });
+    let args = ["check", "--dns", "--for", "3s", "--allow-partial", "process:none-of-this-name"];
+    let out = Command::new(env!("CARGO_BIN_EXE_sockscope")).args(args).output();
+    over.store(true, Ordering::Relaxed);
+    asking.join().map_err(|_| "client")??;
+    let out = out.map_err(|e| e.to_string())?;
+    let text = String::from_utf8_lossy(&out.stdout);
+    assert!(text.contains(" questions to 127.0.0.1:53 failed: "), "{text}");
+    assert_eq!(out.status.code(), Some(1), "{text}");
+    let before = ["--bounding-set=-net_raw", "--inh-caps=-net_raw", env!("CARGO_BIN_EXE_sockscope")];
+    let out =
+        Command::new("setpriv").args(before).args(["check", "--dns"]).output().map_err(|e| e.to_string())?;
+    let text = String::from_utf8_lossy(&out.stdout);
+    assert!(text.contains("DNS resolvers: it needs CAP_NET_RAW"), "{text}");
+    Ok(())
+}
+
 /// Without `CAP_NET_RAW` there is no capture, with the reason, also with all else that can be read.
 pub(crate) fn command_without_net_raw_names_the_capability() -> Result<(), String> {
     let before = ["setpriv", "--bounding-set=-net_raw", "--inh-caps=-net_raw"];

@@ -165,10 +165,7 @@ fn capture_advice(app: &App, snap: &Snapshot) -> String {
     }
     if dns.on {
         let secs = snap.sample.at.boot_ns.saturating_sub(dns.since_ns) as f64 / 1e9;
-        return msg!(
-            "captured on port 53 for {}: while this view is open; with --dns in every view",
-            age(secs)
-        );
+        return msg!("captured on port 53 for {}, while this view is open (--dns: always)", age(secs));
     }
     if snap.sample.wants.reads(Reads::DNS) && !refused {
         return msg!("the {} backend captures none", snap.sample.backend.backend.name());
