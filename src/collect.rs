@@ -9,6 +9,7 @@ mod bpf;
 mod cgroups;
 mod containers;
 mod counters;
+mod dns;
 mod events;
 #[cfg(any(test, fuzzing))]
 mod fuzz_sample;

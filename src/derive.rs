@@ -5,6 +5,7 @@ mod closed;
 mod counter_window;
 mod coverage;
 mod direction;
+mod dns;
 mod engine;
 mod event_window;
 mod events;

@@ -1,6 +1,7 @@
 //! Diagnosis: findings, fd leaks, remedies, missing privileges, and the route of a forwarded connection.
 
 pub mod alert;
+pub mod dns_rules;
 pub mod event_rules;
 pub mod fd_leak;
 pub mod finding;

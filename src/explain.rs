@@ -70,6 +70,7 @@ topics! {
     "window" ["cwnd", "windows"] ["snd_cwnd", "snd_wnd", "rcv_wnd"];
     "families" ["unix", "raw", "icmp", "packet", "netlink", "mptcp", "udplite", "sctp", "dccp", "vsock", "tipc", "xdp"] [];
     "drops" ["drop", "dropped"] ["drops"];
+    "dns" ["resolver", "resolvers", "name-resolution"] [];
     "netns" ["namespace", "network-namespace"] ["netns"];
     "port-forwarding" ["forwarding", "dnat"] [];
     "listen" [] [];
@@ -122,7 +123,7 @@ macro_rules! sections {
 /// Explanations of columns.
 const COLUMNS: &[Sections] = sections! {
     "fields-socket" "fields-owner" "fields-memory" "fields-tcp" "fields-tcp-counts" "fields-kinds" "fields-table" "fields-limits"
-    "fields-forward" "fields-map" "fields-events"
+    "fields-forward" "fields-map" "fields-events" "fields-dns"
 };
 
 /// Explanations of findings.

@@ -13,6 +13,7 @@
 //! Frames come from other hosts and from files of others: sizes and counts are bounded before anything is allocated for
 //! them, and no input panics (`fuzz/`).
 
+mod dns;
 mod events;
 mod flows;
 mod ints;

@@ -22,7 +22,7 @@ const fn target(name: &'static str, run: fn(&[u8])) -> Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 25] = [
+pub const TARGETS: [Target; 26] = [
     target("sock_diag_inet", |b| show(bytes::sock_diag(Proto::Tcp, b))),
     target("sock_diag_unix", |b| show(bytes::sock_diag(Proto::Unix, b))),
     target("sock_diag_netlink", |b| show(bytes::sock_diag(Proto::Netlink, b))),
@@ -37,6 +37,7 @@ pub const TARGETS: [Target; 25] = [
     target("route", |b| show(bytes::route(b))),
     target("event_closes", |b| show(bytes::event_closes(b))),
     target("event_records", |b| show(bytes::event_records(b))),
+    target("dns", |b| show(bytes::dns(b))),
     target("btf", bytes::btf),
     target("http_answer", bytes::http_answer),
     target("engine_json", |b| show(bytes::engine_json(b))),

@@ -14,6 +14,7 @@ pub mod container;
 pub mod context;
 pub mod counter_window;
 pub mod diag_attr;
+pub mod durations;
 pub mod fault;
 pub mod history;
 pub mod hosts;

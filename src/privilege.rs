@@ -23,6 +23,8 @@ pub const NETWORK: Capabilities = Capabilities::NET_ADMIN;
 /// Rules of iptables-legacy and the tables of `/proc/net` that only root may open.
 pub const FIREWALL: Capabilities =
     Capabilities::NET_ADMIN.union(Capabilities::NET_RAW).union(Capabilities::DAC_READ_SEARCH);
+/// Packet sockets (`packet(7)`), with a receive buffer above the limit of a user.
+pub const PACKETS: Capabilities = Capabilities::NET_RAW.union(Capabilities::NET_ADMIN);
 /// Entering the network namespace of another process (`setns(2)`), and opening it by its descriptors.
 pub const NAMESPACES: Capabilities = PROCESSES.union(Capabilities::SYS_ADMIN).union(Capabilities::NET_ADMIN);
 /// Loading the BPF program that reads owners, and reading it.

@@ -3,6 +3,7 @@
 mod cell;
 mod contexts;
 mod definition;
+mod dns;
 pub mod error;
 mod event_columns;
 mod events;
@@ -21,6 +22,7 @@ mod usage;
 use crate::format::{Column, Role};
 use crate::model::{Fault, FaultKind, Snapshot};
 pub use definition::{Collapsed, Grouping, Table, TableId};
+pub use dns::DNS;
 pub use error::{QueryError, columns};
 pub use events::EVENTS;
 pub use forwards::FORWARDS;
@@ -35,8 +37,8 @@ pub use sockets::bpf::map_list as bpf_maps;
 pub(crate) use sockets::{end_name, ip_end};
 
 /// Every table, in the order of the screen.
-pub static TABLES: [&Table; 8] =
-    [&SOCKETS, &PORTS, &PROCESSES, &PEERS, &LIMITS, &FORWARDS, &MAP_TABLE, &EVENTS];
+pub static TABLES: [&Table; 9] =
+    [&SOCKETS, &PORTS, &PROCESSES, &PEERS, &LIMITS, &FORWARDS, &MAP_TABLE, &EVENTS, &DNS];
 
 impl TableId {
     /// The table.
@@ -50,6 +52,7 @@ impl TableId {
             Self::Forwards => &FORWARDS,
             Self::Map => &MAP_TABLE,
             Self::Events => &EVENTS,
+            Self::Dns => &DNS,
         }
     }
 }
@@ -60,10 +63,11 @@ pub fn table(name: &str) -> Option<&'static Table> {
 }
 
 impl Table {
-    /// Time of a row, nanoseconds since 1970: of its sample, of an event its own.
+    /// Time of a row, nanoseconds since 1970: of its sample, of an event or a DNS question its own.
     pub fn unix_ns(&self, snap: &Snapshot, row: usize) -> u64 {
         match self.id {
             TableId::Events => snap.events.rows.get(row).map_or(snap.sample.at.unix_ns, |e| e.unix_ns),
+            TableId::Dns => snap.dns.rows.get(row).map_or(snap.sample.at.unix_ns, |q| q.unix_ns),
             _ => snap.sample.at.unix_ns,
         }
     }

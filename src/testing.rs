@@ -182,6 +182,7 @@ pub(crate) fn snapshot(rows: Vec<Row>, processes: Vec<Process>, names: &[&str]) 
         opened: 0,
         closed: 0,
         events: EventLog::default(),
+        dns: crate::model::snapshot::DnsLog::default(),
     }
 }
 

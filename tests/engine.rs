@@ -5,6 +5,8 @@
 
 #[path = "engine/between_polls.rs"]
 mod between_polls;
+#[path = "engine/dns.rs"]
+mod dns;
 #[path = "engine/events.rs"]
 mod events;
 #[path = "engine/limits.rs"]

@@ -44,6 +44,8 @@ mod churn;
 mod compare;
 #[path = "live/descriptors.rs"]
 mod descriptors;
+#[path = "live/dns.rs"]
+mod dns;
 #[path = "live/ephemeral.rs"]
 mod ephemeral;
 #[path = "live/event_findings.rs"]
@@ -219,6 +221,19 @@ const CASES: &[Case] = cases! {
     }
     User events ["python3"] {
         closes_are_counted_without_bpf
+    }
+    User dns ["python3"] {
+        process_without_bpf_is_that_of_the_waiting_socket
+        burst_is_seen_or_counted_as_lost
+        capture_is_on_only_while_it_is_wanted
+    }
+    Root dns ["python3", "setpriv"] {
+        questions_have_their_process_result_and_latency
+        question_without_an_answer_times_out
+        command_prints_questions_and_groups
+        command_without_net_raw_names_the_capability
+        check_warns_of_a_failing_resolver
+        recorded_questions_are_printed_from_the_recording
     }
     Root event_findings [] {
         findings_name_who_connects_where_and_how_often

@@ -458,6 +458,7 @@ fn next_sample(last: &Sample, rng: &mut Rng) -> Sample {
         next.flows.extend(other.flows.iter().cloned());
     }
     next.events = other.events;
+    next.dns = other.dns;
     canonical(&mut next);
     next
 }
@@ -487,7 +488,7 @@ fn sequences_of_random_samples_survive_frames() {
 #[test]
 fn demo_survives_frames() {
     let mut source = ScenarioSource::new(Scenario::named("busy-web").unwrap());
-    let needs = Needs::FINDINGS | Needs::LIMITS | Needs::NAT | Needs::EVENTS | Needs::RATES;
+    let needs = Needs::FINDINGS | Needs::LIMITS | Needs::NAT | Needs::DNS | Needs::RATES;
     let wants = Wants::new(needs, ProtoSet::ALL).with(Reads::CGROUPS);
     let (mut encoder, mut decoder) = (Encoder::new(), Decoder::new());
     let mut before: Option<Sample> = None;
@@ -517,6 +518,7 @@ fn idle_sockets_take_no_space() {
     (sample.sockets, sample.attrs, sample.infos) = (Vec::new(), Vec::new(), Vec::new());
     sample.names = vec!["".into()];
     sample.events = sockscope::model::sample::Events::default();
+    sample.dns = sockscope::model::sample::Dns::default();
     (sample.at.boot_ns, sample.at.unix_ns) = (1 << 40, 1 << 60);
     // tcpi_last_data_sent, tcpi_last_data_recv, tcpi_last_ack_recv.
     sample.info_words = 1 << 11 | 1 << 13 | 1 << 14;
@@ -610,7 +612,7 @@ fn redacted_demo_has_the_same_containers_forwards_and_peers() {
         let Some(scenario) = Scenario::named(name) else { continue };
         let mut source = ScenarioSource::new(scenario);
         let (mut engine, mut redacted) = (Engine::new(), Engine::new());
-        let needs = Needs::FINDINGS | Needs::LIMITS | Needs::NAT | Needs::EVENTS | Needs::RATES;
+        let needs = Needs::FINDINGS | Needs::LIMITS | Needs::NAT | Needs::DNS | Needs::RATES;
         let wants = Wants::new(needs, ProtoSet::ALL).with(Reads::CGROUPS);
         for _ in 0..5 {
             let sample = source.sample(&wants).unwrap();

@@ -332,6 +332,7 @@ fn commands_of_the_readme_run() {
                     || (code == Some(124)
                         && (line.contains("--watch")
                             || line.starts_with("sockscope events")
+                            || line.starts_with("sockscope dns")
                             || line.starts_with("sockscope record"))),
                 "{line}: {code:?} {stderr}"
             );

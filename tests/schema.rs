@@ -174,9 +174,11 @@ fn output_fits_the_schema() {
         ("forwards", "forwards", "process,pid"),
         ("map", "edges", "from,to"),
         ("events", "events", "process,pid"),
+        ("dns", "questions", "process,pid"),
     ] {
-        // A stream of events ends after a number of them.
-        let ends: &[&str] = if command == "events" { &["--count", "9"] } else { &[] };
+        // A stream ends after a number of rows.
+        let stream = matches!(command, "events" | "dns");
+        let ends: &[&str] = if stream { &["--count", "9"] } else { &[] };
         let any = validator(&root, name);
         let default = validator(&root, &format!("{name}_default"));
         for more in [&[][..], &["-c", "all"], &["-c", few]] {
@@ -191,7 +193,7 @@ fn output_fits_the_schema() {
                 assert_eq!(keys(&rows[0]), keys(&root["$defs"][name]["properties"]), "{command} -c all");
             }
         }
-        if command == "events" {
+        if stream {
             continue;
         }
         let args = ["--demo", command, "-f", "ndjson", "--watch=200ms", "--timeout", "500ms"];

@@ -154,6 +154,9 @@ fn views_of_the_demo() {
         ("map", "7"),
         ("events", "8"),
         ("event", "8j<enter>"),
+        ("dns", "9"),
+        ("dns_groups", "9gg"),
+        ("question", "9jjj<enter>"),
         ("service", "jjjjj<right>"),
     ] {
         for size in ["80x24", "120x36", "160x45"] {

@@ -230,13 +230,14 @@ fn invalid_format_lists_the_formats_of_its_command() {
         "forwards",
         "map",
         "events",
+        "dns",
         "who",
         "check",
         "screenshot",
     ] {
         let arg: &[&str] = if command == "who" { &["443"] } else { &[] };
         let with = |format: &str| {
-            let ended = if command == "events" { &["--for", "100ms"][..] } else { &[] };
+            let ended = if ["events", "dns"].contains(&command) { &["--for", "100ms"][..] } else { &[] };
             let out = words(&[&["--demo=small", command], arg, ended, &["--format", format]].concat());
             let (printed, error) =
                 (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));

@@ -9,8 +9,9 @@ use super::reader::Reader;
 use crate::cli::Plan;
 use crate::cli::check::{CheckOutput, CheckPlan};
 use crate::cli::list_plan::ListPlan;
+use crate::diagnose::finding::resolver_diagnoses;
 use crate::diagnose::unjudged;
-use crate::model::{Level, Limit, LimitKind, LimitSubject, Snapshot, Verify, Wants};
+use crate::model::{Level, Limit, LimitKind, LimitSubject, Needs, Snapshot, Verify, Wants};
 use report::Report;
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -47,7 +48,10 @@ pub(super) fn unknown_line(why: &str) -> String {
 }
 
 fn evaluate(plan: &Plan, check: &CheckPlan) -> Result<(u8, String), RunError> {
-    let wants = Wants { verify: Verify::All, ..listing::wants(&check.list) };
+    let mut wants = Wants { verify: Verify::All, ..listing::wants(&check.list) };
+    if plan.settings.dns {
+        wants.needs |= Needs::DNS;
+    }
     let mut reader = Reader::open(plan, wants)?.with_rules(check.rules.clone());
     let view = listing::view(&check.list);
     let matching = |snap: &Snapshot| {
@@ -70,11 +74,15 @@ fn evaluate(plan: &Plan, check: &CheckPlan) -> Result<(u8, String), RunError> {
         }
     }
     let verdicts = window.verdicts(check.during);
-    let unjudged = match window.last() {
+    let resolvers =
+        window.last().filter(|_| plan.settings.dns).map_or_else(Vec::new, |s| resolver_diagnoses(s));
+    let mut unjudged = match window.last() {
         Some(snap) => unjudged_lines(check, snap, verdicts.is_empty()),
         None => Vec::new(),
     };
+    unjudged.extend(window.last().filter(|s| plan.settings.dns && !s.sample.dns.on).map(|s| no_dns(s)));
     let worst = verdicts.first().map(|v| v.level);
+    let worst = worst.max(resolvers.iter().map(|d| d.severity).max());
     let partial = !unjudged.is_empty() && !check.allow_partial;
     let (code, word) = match worst {
         Some(Level::Critical) => (2, "CRITICAL"),
@@ -84,6 +92,7 @@ fn evaluate(plan: &Plan, check: &CheckPlan) -> Result<(u8, String), RunError> {
     };
     let report = Report {
         verdicts: &verdicts,
+        resolvers: &resolvers,
         unjudged: &unjudged,
         code,
         word,
@@ -98,6 +107,12 @@ fn evaluate(plan: &Plan, check: &CheckPlan) -> Result<(u8, String), RunError> {
             CheckOutput::Text | CheckOutput::Nothing => report.text(),
         },
     ))
+}
+
+/// The reason why resolvers are not judged.
+fn no_dns(snap: &Snapshot) -> String {
+    let why = &*snap.sample.dns.reason;
+    format!("DNS resolvers: {}", if why.is_empty() { "no packets are captured" } else { why })
 }
 
 /// Limits that could not be judged, of the kinds that `--only` and the filter select. A filter on more than the kind, such as

@@ -268,6 +268,7 @@ pub(super) fn options(plan: &Plan, list: &ListPlan, env: &TerminalEnv) -> Result
         recorded: plan.recording.is_some(),
         side_details: plan.settings.side_details,
         events: plan.settings.events != EventsArg::Off,
+        dns: plan.settings.dns,
         ascii: plan.settings.ascii || !env.has_unicode(),
         numeric: plan.settings.numeric,
         // Captured trees, recordings and demo data have no processes or sockets to act on.

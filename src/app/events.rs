@@ -1,4 +1,4 @@
-//! `sockscope events`: prints events as they happen.
+//! `sockscope events` and `sockscope dns`: prints what happens as it does.
 
 use super::exit_status::{ExitStatus, RunError};
 use super::print::print_error;
@@ -13,7 +13,7 @@ use crate::model::text::escape;
 use crate::model::wants::ProtoSet;
 use crate::model::{FaultSubject, Needs, Reads, Snapshot, State, StateSet, Verify, Wants};
 use crate::output::{Format, JsonHead, JsonKeys, Listing, Rows, TableStream, csv, json};
-use crate::table::EVENTS;
+use crate::table::{Table, TableId};
 use crate::view::View;
 use crate::view::sort::SortKey;
 use crate::view::summary::{Summary, Totals};
@@ -41,9 +41,9 @@ pub(super) fn run(plan: &Plan, events: &EventsPlan) -> Result<ExitStatus, RunErr
     let mut reader = Reader::open_extent(plan, wants(events, false), extent)?;
     reader.keep_events(0);
     let Some(mut snap) = reader.poll_next()? else { return Ok(ExitStatus::NoMatch) };
-    report_source(&snap)?;
-    // Closes have no process: that of the socket in the poll before is taken.
-    let reads_sockets = snap.sample.events.source == Some(EventSource::SockDiag);
+    report_source(events.list.table, &snap)?;
+    // Closes have no process, nor do questions without BPF: that of the socket in the poll before is taken.
+    let reads_sockets = matches!(snap.sample.events.source, Some(EventSource::SockDiag) | None);
     if reads_sockets {
         reader.set_wants(wants(events, true));
     }
@@ -87,13 +87,16 @@ pub(super) fn run(plan: &Plan, events: &EventsPlan) -> Result<ExitStatus, RunErr
         std::thread::sleep(IN_FLIGHT);
     }
     let status = printer.finish()?;
-    report_end(&snap, printer.counted);
+    match events.list.table.id {
+        TableId::Dns => report_questions(&snap),
+        _ => report_end(&snap, printer.counted),
+    }
     Ok(status)
 }
 
-/// The order in which the events came.
-fn by_number() -> Vec<SortKey> {
-    EVENTS.column("seq").map(|column| SortKey { column, descending: false }).into_iter().collect()
+/// The order in which the rows came.
+fn by_number(table: &'static Table) -> Vec<SortKey> {
+    table.column("seq").map(|column| SortKey { column, descending: false }).into_iter().collect()
 }
 
 /// Waits; returns true if standard output has no reader any more. Ends early on a signal.
@@ -115,7 +118,7 @@ fn is_closed_or_stopped(time: Duration, stop: &AtomicBool) -> bool {
 /// processes.
 fn wants(events: &EventsPlan, with_sockets: bool) -> Wants {
     let asked = listing::wants(&events.list).needs.reads;
-    let mut needs = Needs::EVENTS | Needs::reads(asked & Reads::CGROUPS);
+    let mut needs = events.list.table.always_needs | Needs::reads(asked & Reads::CGROUPS);
     let mut protos = ProtoSet::empty();
     let mut states = StateSet::ALL;
     if with_sockets {
@@ -128,7 +131,10 @@ fn wants(events: &EventsPlan, with_sockets: bool) -> Wants {
 }
 
 /// Prints the source and what it does not report; fails without a source.
-fn report_source(snap: &Snapshot) -> Result<(), RunError> {
+fn report_source(table: &'static Table, snap: &Snapshot) -> Result<(), RunError> {
+    if table.id == TableId::Dns {
+        return report_capture(snap);
+    }
     let e = &snap.sample.events;
     let faults = snap.sample.faults.iter().filter(|f| f.subject == FaultSubject::Events);
     for fault in faults {
@@ -144,6 +150,42 @@ fn report_source(snap: &Snapshot) -> Result<(), RunError> {
             Err(RunError::Dashboard(format!("no source of events: the {backend} backend reports none")))
         }
         None => Err(RunError::Dashboard(format!("no source of events: {}", escape(&e.reason)))),
+    }
+}
+
+/// Prints how the processes of DNS questions are found; fails if no packets are captured.
+fn report_capture(snap: &Snapshot) -> Result<(), RunError> {
+    let dns = &snap.sample.dns;
+    if !dns.on {
+        let why = match (snap.sample.wants.reads(Reads::DNS), &*dns.reason) {
+            (true, "") => format!("the {} backend captures none", snap.sample.backend.backend.name()),
+            (false, "") => "they were not recorded (sockscope record --dns)".to_owned(),
+            (_, why) => escape(why).into_owned(),
+        };
+        return Err(RunError::Dashboard(format!("no DNS questions: {why}")));
+    }
+    for fault in snap.sample.faults.iter().filter(|f| f.subject == FaultSubject::Dns) {
+        print_error(&escape(&fault.to_string()));
+    }
+    let by = match snap.sample.events.source {
+        Some(EventSource::Bpf) => "processes by bpf",
+        Some(EventSource::Script) => "demo data",
+        _ => {
+            "processes by sock_diag: of a socket that lives shorter than its question takes to be read there is none"
+        }
+    };
+    print_error(&format!("DNS on port 53; {by}"));
+    Ok(())
+}
+
+/// Prints the number of questions that have no answer yet, and what was lost.
+fn report_questions(snap: &Snapshot) {
+    let dns = &snap.sample.dns;
+    if dns.waiting > 0 {
+        print_error(&format!("{} questions wait for their answers", thousands(u64::from(dns.waiting))));
+    }
+    if snap.dns.lost > 0 {
+        print_error(&format!("{} packets of port 53 were lost", thousands(snap.dns.lost)));
     }
 }
 
@@ -190,7 +232,7 @@ impl<'a> Printer<'a> {
         Self {
             plan,
             events,
-            view: View { sort: by_number(), ..listing::view(list) },
+            view: View { sort: by_number(list.table), ..listing::view(list) },
             style: listing::style(plan, &env),
             color: listing::colors(plan, &env),
             table: TableStream::new(listing::width()),
@@ -215,8 +257,10 @@ impl<'a> Printer<'a> {
         let list = &self.events.list;
         listing::resolve_all_hosts(list, snap);
         let mut arranged = self.view.arrange(snap);
-        arranged.rows.retain(|r| snap.events.rows.get(*r as usize).is_some_and(|e| reader.spans(e.unix_ns)));
-        let counted = |r: &u32| snap.events.rows.get(*r as usize).filter(|e| e.counted).map(|e| e.count);
+        arranged.rows.retain(|r| reader.spans(list.table.unix_ns(snap, *r as usize)));
+        let is_events = list.table.id == TableId::Events;
+        let counted =
+            |r: &u32| snap.events.rows.get(*r as usize).filter(|e| is_events && e.counted).map(|e| e.count);
         self.counted = arranged.rows.iter().filter_map(counted).fold(self.counted, u64::saturating_add);
         if let Some(by) = list.group {
             self.printed += arranged.rows.len() as u64;
@@ -286,7 +330,11 @@ impl<'a> Printer<'a> {
             self.printed = 0;
             self.write(&totals, None, true)?;
             if further > 0 {
-                print_error(&format!("{} events of further groups are not shown", thousands(further)));
+                print_error(&format!(
+                    "{} {} of further groups are not shown",
+                    thousands(further),
+                    list.table.noun
+                ));
             }
         }
         if list.format == Format::Json {

@@ -12,7 +12,7 @@ use crate::model::Snapshot;
 #[cfg(feature = "parquet")]
 use crate::output::parquet::ParquetWriter;
 use crate::output::{JsonKeys, Listing, TIME, TimedRows, csv, json};
-use crate::table::{Table, TableId};
+use crate::table::Table;
 use crate::view::View;
 use crate::view::sort::{self, SortKey};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -83,9 +83,10 @@ struct Counts {
 
 fn open(plan: &Plan, export: &ExportPlan) -> Result<Moments, RunError> {
     let list = &export.list;
-    let events = list.table.id == TableId::Events;
+    let events = list.table.is_stream();
     if events && plan.recording.is_none() {
-        let why = "events of this machine are printed as they happen: use sockscope events";
+        let (noun, command) = (list.table.noun, list.table.name);
+        let why = format!("{noun} of this machine are printed as they happen: use sockscope {command}");
         return Err(UsageError(format!("export: {why}")).into());
     }
     let extent = Extent { whole: true, one_moment: true, every: export.every, events };
@@ -113,7 +114,7 @@ impl Moments {
 
 /// Order of the rows of a moment: that of a list, of events that in which they happened.
 pub(super) fn by_time(table: &'static Table) -> Vec<SortKey> {
-    let number = table.column("seq").filter(|_| table.id == TableId::Events);
+    let number = table.column("seq").filter(|_| table.is_stream());
     number.map_or_else(|| sort::default(table), |column| vec![SortKey { column, descending: false }])
 }
 
@@ -139,7 +140,7 @@ fn write<W: Write + Send>(
         listing::resolve_all_hosts(list, &snap);
         let mut rows = view.arrange(&snap).rows;
         listing::resolve_hosts(list, &snap, &rows);
-        if list.table.id == TableId::Events {
+        if list.table.is_stream() {
             rows.retain(|r| moments.reader.spans(list.table.unix_ns(&snap, *r as usize)));
         }
         let rows = TimedRows { snap: &snap, table: list.table, columns: &columns, rows: &rows };

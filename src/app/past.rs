@@ -3,7 +3,7 @@
 mod search;
 
 use crate::derive::Engine;
-use crate::model::sample::{Event, EventCount};
+use crate::model::sample::{DnsQuery, Event, EventCount};
 use crate::model::{AlertRules, Hosts, Period, ProtoSet, Sample, Services, Snapshot};
 use crate::recording::{Moments, Recording, RecordingError, Ring};
 use crate::tui::{PastPosition, Searched, SeekRequest, SeekTo};
@@ -143,19 +143,23 @@ pub(super) fn moment(
     Ok(Sought::Moment(snap, position(moments, number)))
 }
 
-/// Events of samples that nothing is derived from.
+/// Events and DNS questions of samples that nothing is derived from.
 #[derive(Default)]
 struct Skipped {
     list: Vec<Event>,
     counts: Vec<EventCount>,
     lost: u64,
+    questions: Vec<DnsQuery>,
+    dns_lost: u64,
 }
 
 impl Skipped {
     fn add(&mut self, sample: &Sample) {
         self.list.extend(sample.events.list.iter().cloned());
         self.counts.extend(sample.events.counts.iter().cloned());
-        self.lost += sample.events.lost;
+        self.lost = self.lost.saturating_add(sample.events.lost);
+        self.questions.extend(sample.dns.list.iter().cloned());
+        self.dns_lost = self.dns_lost.saturating_add(sample.dns.lost);
     }
 
     /// The next sample, with these events before its own.
@@ -163,7 +167,9 @@ impl Skipped {
         let skipped = std::mem::take(self);
         sample.events.list.splice(..0, skipped.list);
         sample.events.counts.splice(..0, skipped.counts);
-        sample.events.lost += skipped.lost;
+        sample.events.lost = sample.events.lost.saturating_add(skipped.lost);
+        sample.dns.list.splice(..0, skipped.questions);
+        sample.dns.lost = sample.dns.lost.saturating_add(skipped.dns_lost);
         sample
     }
 }

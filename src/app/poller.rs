@@ -328,7 +328,7 @@ fn poll(
         if first {
             first = false;
             yielding = true;
-            wants = wants.without(Reads::OWNERS).without(Reads::EVENTS);
+            wants = wants.without(Reads::OWNERS | Reads::EVENTS | Reads::DNS);
             // Only what is quick to read.
             wants.needs.attrs = AttrSet::NONE;
             wants.max_sockets = Some(FIRST_SOCKETS);

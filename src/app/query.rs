@@ -13,7 +13,6 @@ use crate::model::{Missing, ProtoSet, Wants};
 use crate::output::json;
 use crate::output::{Format, Grid, JsonKeys, Listing, TableStream, csv};
 use crate::sql::{Answer, Cell, Database, Source, Statement};
-use crate::table::TableId;
 use crate::view::View;
 use crate::view::wants::wants as view_wants;
 use std::io::{self, BufWriter, Write};
@@ -33,13 +32,19 @@ pub(super) fn run(plan: &Plan, query: &QueryPlan) -> Result<ExitStatus, RunError
 
 /// Fills the tables that the statement reads.
 fn load(plan: &Plan, query: &QueryPlan, sources: &[Source], db: &mut Database) -> Result<(), RunError> {
-    let events = sources.iter().any(|s| s.table.id == TableId::Events);
-    if events && plan.recording.is_none() {
-        let why = "events of this machine are printed as they happen: use sockscope events, or record and name it with --from";
+    let stream = sources.iter().find(|s| s.table.is_stream()).map(|s| s.table);
+    let events = stream.is_some();
+    if let Some(table) = stream
+        && plan.recording.is_none()
+    {
+        let (noun, command) = (table.noun, table.name);
+        let why = format!(
+            "{noun} of this machine are printed as they happen: use sockscope {command}, or record and name it with --from"
+        );
         return Err(UsageError(format!("query: {why}")).into());
     }
-    if events && query.every.is_some() {
-        let why = "--every leaves out samples, and with them events: not with the table events";
+    if let Some(noun) = stream.map(|t| t.noun).filter(|_| query.every.is_some()) {
+        let why = format!("--every leaves out samples, and with them {noun}: not with the table {noun}");
         return Err(UsageError(format!("query: {why}")).into());
     }
     let extent = Extent { every: query.every, events, one_moment: true, whole: false };
@@ -58,7 +63,7 @@ fn load(plan: &Plan, query: &QueryPlan, sources: &[Source], db: &mut Database) -
         // With events one sample more is read.
         let in_span = reader.spans(snap.sample.at.unix_ns);
         for (source, view) in sources.iter().zip(&views) {
-            if source.table.id == TableId::Events {
+            if source.table.is_stream() {
                 let mut rows = view.arrange(&snap).rows;
                 rows.retain(|r| reader.spans(source.table.unix_ns(&snap, *r as usize)));
                 db.add(source, &snap, &rows)?;

@@ -7,7 +7,7 @@ use super::recorder::{Change, Recorder, directory};
 use crate::cli::record::RecordPlan;
 use crate::cli::{Plan, UsageError};
 use crate::collect::{CollectError, Engines, Source};
-use crate::model::{FaultSubject, Sample, Wants};
+use crate::model::{FaultSubject, Reads, Sample, Wants};
 use crate::recording::Recording;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::path::Path;
@@ -17,6 +17,12 @@ use std::time::{Duration, Instant};
 
 /// Time within which a signal ends the recording.
 const SIGNAL_CHECK: Duration = Duration::from_millis(100);
+
+/// Data of each sample: DNS questions only if they are asked for.
+fn recording_wants(plan: &Plan) -> Wants {
+    let wants = Wants::recording();
+    if plan.settings.dns { wants.with(Reads::DNS) } else { wants }
+}
 
 /// Records until it is interrupted or the time is over.
 pub(super) fn run(plan: &Plan, record: &RecordPlan) -> Result<ExitStatus, RunError> {
@@ -34,7 +40,7 @@ pub(super) fn run(plan: &Plan, record: &RecordPlan) -> Result<ExitStatus, RunErr
     let every = record.every.unwrap_or_else(|| plan.interval());
     let start = Instant::now();
     let deadline = record.during.map(|t| start + t);
-    let wants = Wants::recording();
+    let wants = recording_wants(plan);
     let mut first = true;
     let mut next = start;
     let redacted = if record.redact { ", redacted" } else { "" };

@@ -4,7 +4,7 @@ use crate::cli::list_plan::default_columns;
 use crate::format::{Column, Kind, Storage};
 use crate::model::{Proto, ProtoSet};
 use crate::output::{Event, Format};
-use crate::table::{EVENTS, TABLES, Table, TableId};
+use crate::table::{EVENTS, TABLES, Table};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -57,13 +57,14 @@ const ALERT: [Field; 22] = [
 ];
 
 /// Fields of the JSON of `check`; `error` and `limits` if it failed.
-const CHECK: [Field; 8] = [
+const CHECK: [Field; 9] = [
     HEAD[0],
     HEAD[1],
     ("status", &["string"], "OK, WARNING, CRITICAL or UNKNOWN."),
     ("exit", &["integer"], "Exit status."),
     ("exceeded", &["integer"], "Number of limits at warning or critical."),
     ("not_judged", &["array"], "Limits that could not be read, one line per reason."),
+    ("resolvers", &["array"], "Findings about DNS resolvers, one line each; only with --dns."),
     ("error", &["string"], "Reason why the check failed."),
     ("limits", &["array"], "The limits, the worst first."),
 ];
@@ -138,7 +139,7 @@ pub(super) fn page() -> String {
         definitions.insert(table.noun.to_owned(), object(table.help, &columns, &[]));
         definitions.insert(format!("{}_default", table.noun), default_row(table));
         // They are printed as they happen, without --watch.
-        if table.id == TableId::Events {
+        if table.is_stream() {
             continue;
         }
         let row = json!({ "oneOf": [{ "$ref": format!("#/$defs/{}", table.noun) }, { "type": "null" }] });

@@ -90,6 +90,9 @@ pub enum Command {
     /// Print connections as they open, close and fail, also those between two polls
     #[command(after_help = EVENTS_EXAMPLES)]
     Events(Events),
+    /// Print DNS questions with their answers and latency, by the process that asked
+    #[command(after_help = DNS_EXAMPLES)]
+    Dns(Events),
     /// Record samples to files, one an hour, to look at later with --from or replay
     #[command(after_help = RECORD_EXAMPLES)]
     Record(Record),
@@ -101,7 +104,7 @@ pub enum Command {
     /// Write rows to a file or standard output, one per row and moment: Parquet, NDJSON or CSV
     #[command(after_help = EXPORT_EXAMPLES)]
     Export(Export),
-    /// Answer a SELECT over sockets, ports, processes, limits and events
+    /// Answer a SELECT over sockets, ports, processes, limits, events and DNS questions
     #[cfg(feature = "sql")]
     #[command(after_help = QUERY_EXAMPLES)]
     Query(Query),
@@ -150,6 +153,17 @@ Examples:
 
 Standard error names the source: bpf requires CAP_BPF and CAP_PERFMON, sock_diag nothing.
 Exit status: 0 success, 1 no event matched, 2 usage error or failure.";
+
+const DNS_EXAMPLES: &str = "\
+Examples:
+  sockscope dns                                   every question until Ctrl-C
+  sockscope dns result:timeout,servfail           what resolvers fail to answer, and for whom
+  sockscope dns --for 30s -g server               questions, failures and latency by resolver
+  sockscope dns name:example.com --count 1 -f ndjson
+
+It captures packets of port 53, which requires CAP_NET_RAW; with CAP_BPF and CAP_PERFMON every process is known.
+Not seen: DNS over TLS and HTTPS, other ports, and resolvers reached by a rewritten port.
+Exit status: 0 success, 1 no question matched, 2 usage error or failure.";
 
 const RECORD_EXAMPLES: &str = "\
 Examples:
@@ -281,7 +295,7 @@ pub struct Replay {
 /// Flags of `export`.
 #[derive(Debug, Clone, Default, ClapArgs)]
 pub struct Export {
-    /// Table: sockets, ports, processes, peers, limits, forwards, edges or events [default: sockets]; then a filter
+    /// Table: sockets, ports, processes, peers, limits, forwards, edges, events or questions [default: sockets]; then a filter
     #[arg(value_name = "TABLE] [FILTER", help_heading = "Filter")]
     pub words: Vec<String>,
     /// File, replaced when it is complete [default: standard output]
@@ -317,7 +331,7 @@ pub enum ExportFormat {
 #[cfg(feature = "sql")]
 #[derive(Debug, Clone, Default, ClapArgs)]
 pub struct Query {
-    /// Statement: a SELECT over sockets, ports, processes, peers, limits, forwards, edges, events
+    /// Statement: a SELECT over sockets, ports, processes, peers, limits, forwards, edges, events, questions
     #[arg(value_name = "SELECT", required_unless_present = "schema")]
     pub sql: Option<String>,
     /// Print the tables and columns as SQL
@@ -342,7 +356,7 @@ pub struct Who {
     pub output: Output,
 }
 
-/// Flags of `events`.
+/// Flags of `events` and `dns`.
 #[derive(Debug, Clone, Default, ClapArgs)]
 pub struct Events {
     /// Filter: words, field:value, or an ss expression
@@ -351,18 +365,18 @@ pub struct Events {
     /// Stop after TIME
     #[arg(long = "for", value_name = "TIME", allow_negative_numbers = true)]
     pub during: Option<String>,
-    /// Stop after N events
+    /// Stop after N rows
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub count: Option<u64>,
     /// Columns, comma-separated ("help" lists them; "+NAME" adds to the default columns, "-NAME" removes)
     #[arg(short = 'c', long, value_name = "COLUMNS", allow_hyphen_values = true)]
     pub columns: Option<String>,
-    /// At the end print one row per group with counts and sums: process, `remote_addr`, `closed_by` or any column
+    /// At the end print one row per group with counts and sums: process, `remote_addr` or any column
     #[arg(
         short = 'g',
         long,
         value_name = "COLUMN",
-        help = "At the end print one row per group with counts and sums: process, remote_addr, closed_by or any column"
+        help = "At the end print one row per group with counts and sums: process, remote_addr or any column"
     )]
     pub group_by: Option<String>,
     /// Sort groups by columns: NAME, NAME:asc or NAME:desc, comma-separated

@@ -1,4 +1,4 @@
-//! The plan of `sockscope events`.
+//! The plan of `sockscope events` and `sockscope dns`.
 
 use super::args::{Events, List};
 use super::error::UsageError;
@@ -6,22 +6,23 @@ use super::list_plan::{Inputs, ListPlan};
 use super::moment::RecordingPlan;
 use super::settings::value::flag_duration;
 use crate::output::Format;
-use crate::table::EVENTS;
+use crate::table::Table;
 use std::time::Duration;
 
-/// Printing events, checked.
+/// Printing events or DNS questions, checked.
 #[derive(Clone, Debug)]
 pub struct EventsPlan {
     /// Filter, columns, format and grouping.
     pub list: ListPlan,
     /// Time to watch; `None`: until interrupted.
     pub during: Option<Duration>,
-    /// Number of events after which it ends.
+    /// Number of rows after which it ends.
     pub count: Option<u64>,
 }
 
 impl EventsPlan {
     pub(super) fn new(
+        table: &'static Table,
         e: Events,
         recording: Option<&RecordingPlan>,
         inputs: Inputs<'_>,
@@ -32,9 +33,10 @@ impl EventsPlan {
         }
         let ends = during.is_some() || e.count.is_some() || recording.is_some();
         if e.group_by.is_none() && (e.sort.is_some() || e.top.is_some()) {
-            return Err(UsageError(
-                "--sort and --top require --group-by: events are printed as they happen".into(),
-            ));
+            let noun = table.noun;
+            return Err(UsageError(format!(
+                "--sort and --top require --group-by: {noun} are printed as they happen"
+            )));
         }
         let list = List {
             filter: e.filter,
@@ -46,7 +48,7 @@ impl EventsPlan {
             resolve: e.resolve,
             ..List::default()
         };
-        let list = ListPlan::new(&EVENTS, &list, inputs)?;
+        let list = ListPlan::new(table, &list, inputs)?;
         if !ends && list.group.is_some() {
             return Err(UsageError(
                 "--group-by requires --for or --count: groups are printed at the end".into(),

@@ -5,7 +5,7 @@ use super::error::UsageError;
 use super::list_plan::{Inputs, ListPlan};
 use super::settings::value::flag_duration;
 use crate::format::did_you_mean;
-use crate::table::{self, SOCKETS, TABLES, Table, TableId};
+use crate::table::{self, SOCKETS, TABLES, Table};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -34,10 +34,11 @@ impl ExportPlan {
             return Ok(Err(table));
         }
         let every = e.every.as_deref().map(|t| flag_duration("--every", t)).transpose()?;
-        if every.is_some() && table.id == TableId::Events {
-            return Err(UsageError(
-                "--every leaves out samples, and with them events: not for events".into(),
-            ));
+        if every.is_some() && table.is_stream() {
+            let noun = table.noun;
+            return Err(UsageError(format!(
+                "--every leaves out samples, and with them {noun}: not for {noun}"
+            )));
         }
         let list = List {
             filter: filter.to_vec(),

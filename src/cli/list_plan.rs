@@ -227,7 +227,7 @@ pub fn default_columns(table: &'static Table, format: Format) -> Vec<&'static Co
             let cheap = |c: &&Column| {
                 c.needs.attrs == AttrSet::NONE
                     && !c.needs.reads.contains(Reads::USAGE)
-                    && (table.id == TableId::Events || !c.needs.reads.contains(Reads::EVENTS))
+                    && (table.is_stream() || !c.needs.reads.contains(Reads::EVENTS))
                     && (table.always_needs.reads.contains(Reads::NAT) || !c.needs.reads.contains(Reads::NAT))
             };
             table.columns.iter().filter(cheap).collect()

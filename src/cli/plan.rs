@@ -19,7 +19,7 @@ use super::who::WhoPlan;
 use crate::explain::Lang;
 use crate::format::did_you_mean;
 use crate::model::{Backend, OwnersBy, Services, State};
-use crate::table::{EVENTS, FORWARDS, LIMITS, MAP_TABLE, PEERS, PORTS, PROCESSES, SOCKETS, Table};
+use crate::table::{DNS, EVENTS, FORWARDS, LIMITS, MAP_TABLE, PEERS, PORTS, PROCESSES, SOCKETS, Table};
 use clap::CommandFactory;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -65,7 +65,7 @@ pub enum What {
     Check(Box<CheckPlan>),
     /// Signal processes or close sockets.
     Kill(Box<KillPlan>),
-    /// Print events.
+    /// Print events or DNS questions.
     Events(Box<EventsPlan>),
     /// Show the holder of a port.
     Who(Box<WhoPlan>),
@@ -244,7 +244,11 @@ impl Plan {
             Some(Command::Map(l)) => What::list(&MAP_TABLE, &l, inputs)?,
             Some(Command::Events(e)) if e.columns.as_deref() == Some("help") => What::Columns(&EVENTS),
             Some(Command::Events(e)) => {
-                What::Events(Box::new(EventsPlan::new(e, recording.as_ref(), inputs)?))
+                What::Events(Box::new(EventsPlan::new(&EVENTS, e, recording.as_ref(), inputs)?))
+            }
+            Some(Command::Dns(e)) if e.columns.as_deref() == Some("help") => What::Columns(&DNS),
+            Some(Command::Dns(e)) => {
+                What::Events(Box::new(EventsPlan::new(&DNS, e, recording.as_ref(), inputs)?))
             }
             Some(Command::Check(c)) => {
                 let list = List { filter: c.filter.clone(), ..List::default() };
@@ -322,7 +326,7 @@ fn refuses_span(command: Option<&Command>) -> Option<&'static str> {
             | Command::Forwards(l)
             | Command::Map(l),
         ) => l,
-        Some(Command::Events(_) | Command::Export(_)) => return None,
+        Some(Command::Events(_) | Command::Dns(_) | Command::Export(_)) => return None,
         #[cfg(feature = "sql")]
         Some(Command::Query(_)) => return None,
         Some(Command::Diff(_)) => {

@@ -201,6 +201,12 @@ impl Drop for Running {
 }
 
 impl EventReader {
+    /// True if the first use of each UDP socket is reported with its process.
+    pub(crate) fn names_udp(&self) -> bool {
+        let Some(running) = &self.running else { return false };
+        running.shared.inbox().program.as_ref().is_some_and(|p| p.without_accepts.is_empty())
+    }
+
     /// Sets the source to use.
     pub(crate) const fn set_method(&mut self, method: EventMethod) {
         self.method = method;

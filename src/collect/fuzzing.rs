@@ -6,6 +6,7 @@ use super::source::Source;
 use crate::model::Sample;
 
 pub(crate) use super::containers::fuzzing::{engine_json, http_answer};
+pub(crate) use super::dns::fuzzing::dns;
 pub(crate) use super::events::fuzzing::{event_closes, event_records};
 pub(crate) use super::netfilter::fuzzing::{conntrack, conntrack_text, nft, xtables};
 pub(crate) use super::netlink::fuzzing::route;

@@ -6,6 +6,8 @@
 
 mod attributes;
 mod copies;
+mod dns;
+mod dns_spec;
 mod event_spec;
 mod events;
 mod parse;
@@ -17,6 +19,7 @@ mod spec;
 mod tests;
 mod words;
 
+pub use super::scenario::dns_spec::DnsSpec;
 pub use super::scenario::event_spec::EventSpec;
 pub use super::scenario::parse::ScenarioError;
 pub use super::scenario::series::Series;

@@ -20,6 +20,7 @@ mod tipc;
 mod unsupported;
 
 use super::cgroups::Cgroups;
+use super::dns::DnsReader;
 use super::events::{EventMethod, EventReader};
 use super::netlink::socket::NetlinkSocket;
 use super::netns::NetnsTable;
@@ -55,6 +56,7 @@ pub struct NetlinkSource {
     netns: NetnsTable,
     netfilter: super::netfilter::Reader,
     events: EventReader,
+    dns: DnsReader,
     /// Number of the network namespace that is being read, and its interfaces.
     netns_number: u16,
     interfaces: BTreeMap<u32, String>,
@@ -91,6 +93,7 @@ impl NetlinkSource {
             netns: NetnsTable::new(Netns::Here),
             netfilter: super::netfilter::Reader::default(),
             events: EventReader::default(),
+            dns: DnsReader::default(),
             netns_number: 0,
             interfaces: BTreeMap::new(),
             last_sockets: 0,
@@ -133,6 +136,9 @@ impl NetlinkSource {
         }
         if sample.wants.reads(Reads::EVENTS) {
             self.events.listen_here(number, sample);
+        }
+        if sample.wants.reads(Reads::DNS) {
+            self.dns.capture_here(number, sample);
         }
         self.netns_number = number;
         self.interfaces.clone_from(&netns.namespace.interfaces);
@@ -265,6 +271,8 @@ impl NetlinkSource {
         let inodes = wanted.iter().filter_map(|n| Some((self.netns.get(*n)?.namespace.inode, *n)));
         let inodes: Vec<(u64, u16)> = inodes.collect();
         self.events.begin(sample.wants.reads(Reads::EVENTS), &inodes, sample);
+        let named_by_events = self.events.names_udp();
+        self.dns.begin(sample.wants.reads(Reads::DNS), &inodes, named_by_events, sample);
         let (own, others) = match wanted.split_first() {
             Some((0, rest)) => (true, rest),
             _ => (false, &wanted[..]),
@@ -456,7 +464,8 @@ impl Source for NetlinkSource {
         let Self { procs, socket, .. } = self;
         procs.read_with(&mut sample, &mut |s| still_open::may_be_open(socket, s));
         self.read_held(&mut sample);
-        self.events.finish(&mut sample);
+        let Self { dns, events, .. } = self;
+        dns.finish(&mut sample, |sample| events.finish(sample));
         if sample.wants.reads(Reads::CGROUPS) {
             self.cgroups.fill(&mut sample);
         }

@@ -6,7 +6,7 @@ use super::forwarded::forwarded_rows;
 use super::identity::{self, NONE, RowPairs};
 use super::previous::Previous;
 use super::{
-    counter_window, event_window, events, forwards, limits, local_peer, map, nat_rules, numbers, owners,
+    counter_window, dns, event_window, events, forwards, limits, local_peer, map, nat_rules, numbers, owners,
     peers, ports, processes, units,
 };
 use crate::model::history::History;
@@ -37,6 +37,7 @@ pub struct Engine {
     limits: limits::LimitHistory,
     rules: AlertRules,
     events: events::EventHistory,
+    dns: dns::DnsHistory,
 }
 
 /// Facts of the live rows, and what was counted with them.
@@ -100,6 +101,7 @@ impl Engine {
                 first_owners_pending: self.first_owners_pending,
                 rules: std::mem::take(&mut self.rules),
                 events: self.events.restart(),
+                dns: self.dns.restart(),
                 ..Self::default()
             };
         }
@@ -162,7 +164,7 @@ impl Engine {
             (Vec::new(), Vec::new(), Vec::new())
         };
 
-        let mut events = self.events.collect(&events::Context {
+        let context = events::Context {
             sample: &sample,
             sockets,
             facts: &facts,
@@ -171,7 +173,9 @@ impl Engine {
             units: &units,
             unit_of_cgroup: &unit_of_cgroup,
             previous: previous.as_ref(),
-        });
+        };
+        let mut events = self.events.collect(&context);
+        let dns = self.dns.collect(&context, self.events.kept());
         let window = self.events.window();
         window.add_unconnected(&sample, &mut peers.rows, &mut peers.processes);
         events.window =
@@ -232,6 +236,7 @@ impl Engine {
             opened,
             closed: closed.count,
             events,
+            dns,
         };
         if map::is_wanted(&snap) {
             snap.map = map::collect(&snap);

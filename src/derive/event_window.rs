@@ -1,6 +1,7 @@
 //! Counts of the events of the last seconds by flow and by peer, kept from poll to poll: a poll costs its new events and
 //! those that leave the window.
 
+use crate::model::durations::{Durations, class};
 use crate::model::sample::{EventKind, EventProcess};
 use crate::model::snapshot::{
     Direction, EVENT_WINDOW_S, EventFlow, EventRow, EventStats, EventWindow, FlowCounts, FlowKey, Peer,
@@ -18,61 +19,6 @@ const EVENTS_MAX: usize = 100_000;
 /// Most remote addresses without a connection that have a row.
 const UNCONNECTED_MAX: usize = 4096;
 
-/// Binary digits of a duration that are kept: within 1/64.
-const DIGITS: u32 = 5;
-
-/// Durations, counted in classes of about the same ratio. Sparse: most groups have few.
-#[derive(Clone, Debug, Default)]
-struct Durations(Vec<(u16, u32)>);
-
-/// Class of a duration in microseconds.
-fn class(us: u64) -> u16 {
-    let shift = (u64::BITS - us.leading_zeros()).saturating_sub(DIGITS + 1);
-    ((u64::from(shift) << DIGITS) + (us >> shift)) as u16
-}
-
-/// Middle of a class.
-fn middle(class: u16) -> u64 {
-    let class = u64::from(class);
-    let shift = (class >> DIGITS).saturating_sub(1);
-    let low = (class - (shift << DIGITS)) << shift;
-    low + ((1 << shift) >> 1)
-}
-
-impl Durations {
-    fn add(&mut self, class: u16, n: u32) {
-        match self.0.binary_search_by_key(&class, |c| c.0) {
-            Ok(i) => self.0[i].1 += n,
-            Err(i) => self.0.insert(i, (class, n)),
-        }
-    }
-
-    fn remove(&mut self, class: u16) {
-        if let Ok(i) = self.0.binary_search_by_key(&class, |c| c.0) {
-            self.0[i].1 -= 1;
-            if self.0[i].1 == 0 {
-                self.0.remove(i);
-            }
-        }
-    }
-
-    /// Orders the classes; one may stand there several times.
-    fn sort(&mut self) {
-        self.0.sort_unstable_by_key(|c| c.0);
-    }
-
-    /// The least duration that `percent` of all do not exceed.
-    fn percentile(&self, percent: u64) -> Option<u64> {
-        let total: u64 = self.0.iter().map(|c| u64::from(c.1)).sum();
-        let rank = (total * percent).div_ceil(100).max(1);
-        let mut seen = 0;
-        self.0.iter().find_map(|(class, n)| {
-            seen += u64::from(*n);
-            (seen >= rank).then(|| middle(*class))
-        })
-    }
-}
-
 /// Counts of one flow or peer.
 #[derive(Clone, Debug)]
 struct Group<K> {
@@ -89,7 +35,7 @@ struct Group<K> {
 impl<K> Group<K> {
     const fn new(key: K) -> Self {
         let counts = FlowCounts::NONE;
-        Self { key, process: None, first_ns: 0, events: 0, counts, durations: Durations(Vec::new()) }
+        Self { key, process: None, first_ns: 0, events: 0, counts, durations: Durations::new() }
     }
 
     fn add(&mut self, e: &Entry) {
@@ -106,7 +52,7 @@ impl<K> Group<K> {
     /// Adds another group. The durations are out of order until [`Durations::sort`].
     fn merge<L>(&mut self, other: &Group<L>) {
         self.counts.add(other.counts);
-        self.durations.0.extend_from_slice(&other.durations.0);
+        self.durations.append(&other.durations);
     }
 
     fn stats(&self) -> EventStats {

@@ -69,6 +69,11 @@ impl EventHistory {
         self.kept = rows;
     }
 
+    /// Number of events of earlier polls that are kept.
+    pub(super) const fn kept(&self) -> usize {
+        self.kept
+    }
+
     /// Connections of the last seconds.
     pub(super) const fn window(&self) -> &WindowHistory {
         &self.window
@@ -349,7 +354,7 @@ fn blank(event: Event) -> EventRow {
     }
 }
 
-fn event_process(p: &Process) -> Arc<EventProcess> {
+pub(super) fn event_process(p: &Process) -> Arc<EventProcess> {
     let i = &p.info;
     Arc::new(EventProcess {
         pid: i.pid,

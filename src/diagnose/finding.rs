@@ -1,8 +1,9 @@
 //! Findings: rules about sockets, forwards and limits, one entry each, and the diagnosis of a row by them.
 
+use super::dns_rules::{self, DnsRule};
 use super::event_rules::{self, EventRule};
 use super::{forward, limit, remedy, socket_rules};
-use crate::model::snapshot::{EventFlow, EventRow, FlowCounts};
+use crate::model::snapshot::{DnsRow, EventFlow, EventRow, FlowCounts};
 use crate::model::{Level, Snapshot};
 
 /// One rule.
@@ -37,6 +38,8 @@ pub enum Check {
     /// The connections of the last seconds between a process and a service, and the rows of the table of events that are
     /// about them.
     Events(EventRule),
+    /// The resolvers asked in the last seconds, and the rows of the table of DNS questions that count for the rule.
+    Dns(DnsRule),
 }
 
 /// A finding that applies to a row.
@@ -63,7 +66,7 @@ impl Diagnosis {
     pub fn steps(&self, snap: &Snapshot) -> Vec<String> {
         match self.finding.check {
             Check::Limit(_) => remedy::steps(snap, self.row),
-            Check::Socket(_) | Check::Forward(_) | Check::Events(_) => Vec::new(),
+            Check::Socket(_) | Check::Forward(_) | Check::Events(_) | Check::Dns(_) => Vec::new(),
         }
     }
 }
@@ -223,6 +226,22 @@ pub const FINDINGS: &[Finding] = &[
         check: Check::Events(event_rules::UNACCEPTED_RULE),
     },
     Finding {
+        name: "failing-resolver",
+        aliases: &[],
+        help: "A resolver does not answer or answers with errors: check that it runs and is reachable, its upstream, and /etc/resolv.conf.",
+        topic: "dns",
+        severity: Level::Warning,
+        check: Check::Dns(dns_rules::FAILING_RULE),
+    },
+    Finding {
+        name: "slow-resolver",
+        aliases: &[],
+        help: "Answers of a resolver take long: each connection by name waits for them. A nearer resolver or a local cache helps.",
+        topic: "dns",
+        severity: Level::Warning,
+        check: Check::Dns(dns_rules::SLOW_RULE),
+    },
+    Finding {
         name: "shadowed",
         aliases: &[],
         help: "An earlier rule matches first: remove one of the two rules or reorder them.",
@@ -283,7 +302,7 @@ pub fn socket_diagnoses(snap: &Snapshot, row: usize) -> impl Iterator<Item = Dia
             help: finding.help,
             row,
         }),
-        Check::Forward(_) | Check::Limit(_) | Check::Events(_) => None,
+        Check::Forward(_) | Check::Limit(_) | Check::Events(_) | Check::Dns(_) => None,
     })
 }
 
@@ -297,7 +316,7 @@ pub fn forward_diagnosis(snap: &Snapshot, row: usize) -> Option<Diagnosis> {
             help: finding.help,
             row,
         }),
-        Check::Socket(_) | Check::Limit(_) | Check::Events(_) => None,
+        Check::Socket(_) | Check::Limit(_) | Check::Events(_) | Check::Dns(_) => None,
     })
 }
 
@@ -352,6 +371,42 @@ fn event_diagnosis(
     })
 }
 
+/// Findings of the resolver of a question for which the question counts.
+pub fn dns_diagnoses(snap: &Snapshot, row: &DnsRow) -> Vec<Diagnosis> {
+    let Some(resolver) = snap.dns.resolver(row) else { return Vec::new() };
+    let found = FINDINGS.iter().filter_map(|finding| match finding.check {
+        Check::Dns(rule) if (rule.counts)(row) && (rule.applies)(resolver) => Some(Diagnosis {
+            finding,
+            evidence: (rule.evidence)(snap, resolver),
+            severity: finding.severity,
+            help: finding.help,
+            row: 0,
+        }),
+        _ => None,
+    });
+    found.collect()
+}
+
+/// Findings of every resolver asked in the last seconds.
+pub fn resolver_diagnoses(snap: &Snapshot) -> Vec<Diagnosis> {
+    let each = |r: &crate::model::snapshot::Resolver| {
+        FINDINGS
+            .iter()
+            .filter_map(|finding| match finding.check {
+                Check::Dns(rule) if (rule.applies)(r) => Some(Diagnosis {
+                    finding,
+                    evidence: (rule.evidence)(snap, r),
+                    severity: finding.severity,
+                    help: finding.help,
+                    row: 0,
+                }),
+                _ => None,
+            })
+            .collect::<Vec<_>>()
+    };
+    snap.dns.resolvers.iter().flat_map(each).collect()
+}
+
 /// The finding of a limit; `None` while its level is ok.
 pub fn limit_diagnosis(snap: &Snapshot, row: usize) -> Option<Diagnosis> {
     let l = snap.limits.get(row).filter(|l| l.level != Level::Ok)?;
@@ -363,7 +418,7 @@ pub fn limit_diagnosis(snap: &Snapshot, row: usize) -> Option<Diagnosis> {
             help: l.kind.info().help,
             row,
         }),
-        Check::Socket(_) | Check::Forward(_) | Check::Events(_) => None,
+        Check::Socket(_) | Check::Forward(_) | Check::Events(_) | Check::Dns(_) => None,
     })
 }
 

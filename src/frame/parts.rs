@@ -8,7 +8,7 @@ use super::ints::{Change, Coding, Moves};
 use super::pairs::Pairs;
 use super::varint::{Input, put_bytes};
 use crate::model::Sample;
-use crate::model::sample::Events;
+use crate::model::sample::{Dns, Events};
 use serde_json::Value;
 
 /// One part that is written as a whole.
@@ -47,6 +47,24 @@ macro_rules! parts {
                 let list = std::mem::take(&mut s.events.list);
                 s.events = Events { list: Vec::new(), ..old.events.clone() };
                 s.events.list = list;
+            },
+        },
+        // Likewise that of DNS questions.
+        Part {
+            name: "dns_capture",
+            same: |a, b| {
+                let (a, b) = (&a.dns, &b.dns);
+                (a.on, a.since_ns, a.waiting, a.lost) == (b.on, b.since_ns, b.waiting, b.lost) && a.reason == b.reason
+            },
+            get: |s| serde_json::to_vec(&Dns { list: Vec::new(), reason: s.dns.reason.clone(), ..s.dns }),
+            set: |s, json| {
+                let list = std::mem::take(&mut s.dns.list);
+                s.dns = Dns { list, ..serde_json::from_slice(json)? };
+                Ok(())
+            },
+            copy: |s, old| {
+                let list = std::mem::take(&mut s.dns.list);
+                s.dns = Dns { list, reason: old.dns.reason.clone(), ..old.dns };
             },
         }]
     };

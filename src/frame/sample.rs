@@ -6,7 +6,7 @@ use super::summary;
 use super::table::TableReader;
 use super::varint::{Input, put_bytes};
 use super::wire::{self, FrameHead, FrameKind};
-use super::{FrameError, events, flows, owners, processes, sockets};
+use super::{FrameError, dns, events, flows, owners, processes, sockets};
 use crate::model::{Backend, BackendInfo, Sample, Stamp, Wants};
 use std::sync::Arc;
 
@@ -18,6 +18,7 @@ mod table_name {
     pub(super) const NETNS_BY_PID: &str = "netns_by_pid";
     pub(super) const FLOWS: &str = "flows";
     pub(super) const EVENTS: &str = "events";
+    pub(super) const DNS: &str = "dns";
 }
 
 /// Section of a delta frame: time of the sample from which it is the difference, nanoseconds since boot. One that is not that of the
@@ -111,6 +112,7 @@ impl Encoder {
         section(table_name::SOCKETS, sockets::put(sample, old, &socket_pairs, elapsed_ns));
         section(table_name::FLOWS, flows::put(sample, old, elapsed_ns));
         section(table_name::EVENTS, events::put(&sample.events.list));
+        section(table_name::DNS, dns::put(&sample.dns.list));
         out
     }
 }
@@ -232,6 +234,9 @@ fn decode(
     new.flows = flows::read(&flows_table, &old)?;
     if let Some(t) = table(table_name::EVENTS, 0)? {
         new.events.list = events::read(&t)?;
+    }
+    if let Some(t) = table(table_name::DNS, 0)? {
+        new.dns.list = dns::read(&t)?;
     }
     check(&new)?;
     *buffers = sockets::Buffers::from_sample(old);

@@ -400,5 +400,6 @@ mod tests {
         assert_unique_names(&super::super::processes::COLUMNS);
         assert_unique_names(&super::super::flows::COLUMNS);
         assert_unique_names(&super::super::events::COLUMNS);
+        assert_unique_names(&super::super::dns::COLUMNS);
     }
 }

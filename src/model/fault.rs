@@ -196,6 +196,8 @@ pub enum FaultSubject {
     Conntrack,
     /// Events between two polls.
     Events,
+    /// DNS questions and answers.
+    Dns,
     /// Names of containers.
     Containers,
     /// Samples of a recording.
@@ -267,6 +269,7 @@ impl fmt::Display for FaultSubject {
             Self::NewOwners => tr("owners of new sockets"),
             Self::BpfIter => tr("owners by bpf_iter"),
             Self::Events => tr("events"),
+            Self::Dns => tr("DNS questions"),
             Self::SecurityContexts => tr("security contexts"),
             Self::BpfMaps => tr("BPF maps of sockets"),
             Self::AutoPorts => tr("ports chosen by the kernel"),

@@ -1,5 +1,6 @@
 //! Raw result of one poll, with its faults. Not modified after the poll; can be written to a file.
 
+mod dns;
 mod event;
 mod flow;
 pub mod nft;
@@ -18,6 +19,7 @@ use super::services::Services;
 use super::socket::Socket;
 use super::tcp_info::TcpInfo;
 use super::wants::Wants;
+pub use dns::{DNS_ADDRS, Dns, DnsOutcome, DnsQuery, dns_type, dns_type_name, dns_types};
 pub use event::{ClosedBy, Event, EventCount, EventKind, EventProcess, EventSource, Events};
 pub use flow::Flow;
 use serde::{Deserialize, Serialize};
@@ -246,6 +248,9 @@ pub struct Sample {
     /// Events since the previous poll, when requested.
     #[serde(default)]
     pub events: Events,
+    /// DNS questions since the previous poll, when requested.
+    #[serde(default)]
+    pub dns: Dns,
     /// Addresses of the interfaces of each namespace, without loopback; read with the firewall rules.
     #[serde(default)]
     pub addresses: Vec<(u16, Addr)>,
@@ -295,6 +300,7 @@ impl Sample {
             netfilter: None,
             flows: Vec::new(),
             events: Events::default(),
+            dns: Dns::default(),
             addresses: Vec::new(),
             services: known_services(),
             hosts: Arc::default(),

@@ -1,8 +1,10 @@
 //! Display rows derived from the samples so far.
 
+mod dns_log;
 mod event_log;
 mod event_window;
 
+pub use dns_log::{DNS_SLOW_NS, DNS_WINDOW_S, DnsLog, DnsRow, Resolver};
 pub(crate) use event_log::process_index;
 pub use event_log::{EventLog, EventRow, ProcessBy};
 pub use event_window::{
@@ -99,6 +101,8 @@ pub struct Snapshot {
     pub closed: u32,
     /// Events of this poll and before it.
     pub events: EventLog,
+    /// DNS questions of this poll and before it.
+    pub dns: DnsLog,
 }
 
 /// Facts about a socket derived from several samples.

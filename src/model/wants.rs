@@ -124,6 +124,9 @@ bitflags! {
         const USAGE = 1 << 14;
         /// Events between two polls; kept on by each poll that wants them.
         const EVENTS = 1 << 15;
+        /// DNS questions and answers, captured between two polls; kept on by each poll that wants them. Their processes are those
+        /// of the events.
+        const DNS = 1 << 16;
     }
 }
 
@@ -137,6 +140,9 @@ impl Reads {
         }
         if self.intersects(Self::FORWARDED) {
             out = out.union(Self::NAT);
+        }
+        if self.intersects(Self::DNS) {
+            out = out.union(Self::EVENTS);
         }
         out
     }
@@ -178,6 +184,8 @@ impl Needs {
     pub const BPF: Self = Self::reads(Reads::BPF);
     /// Events between two polls.
     pub const EVENTS: Self = Self::reads(Reads::EVENTS);
+    /// DNS questions and answers.
+    pub const DNS: Self = Self::reads(Reads::DNS);
     /// Local peers and their owners.
     pub const LOCAL_PEERS: Self = Self::reads(Reads::LOCAL_PEERS.union(Reads::OWNERS));
     /// Port forwards with the sockets and owners of both sides.
@@ -360,9 +368,9 @@ impl Wants {
         self.needs.attrs.contains(attrs)
     }
 
-    /// True if no socket, process or limit is read, only events and the names of control groups.
+    /// True if no socket, process or limit is read, only events, DNS questions and the names of control groups.
     pub fn only_events(&self) -> bool {
-        let rest = self.needs.reads.difference(Reads::EVENTS.union(Reads::CGROUPS));
+        let rest = self.needs.reads.difference(Reads::EVENTS.union(Reads::CGROUPS).union(Reads::DNS));
         self.reads(Reads::EVENTS) && rest.is_empty() && self.protos == ProtoSet::empty()
     }
 

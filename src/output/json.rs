@@ -251,7 +251,7 @@ pub fn event_head(buf: &mut String, what: Event, head: JsonHead<'_>, id: &Identi
                 proto.name()
             ),
         ),
-        Identity::Event(number) => push(buf, format_args!("{{\"seq\":{number}}}")),
+        Identity::Event(number) | Identity::Dns(number) => push(buf, format_args!("{{\"seq\":{number}}}")),
         Identity::Process(pid, start) => push(buf, format_args!("{{\"pid\":{pid},\"start_ns\":{start}}}")),
         Identity::Limit(kind, n, whose) => push(
             buf,

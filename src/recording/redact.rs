@@ -15,7 +15,7 @@ mod socket;
 mod text;
 
 use crate::model::process::FdKind;
-use crate::model::sample::{Event, EventCount, Events};
+use crate::model::sample::{Dns, DnsQuery, Event, EventCount, Events};
 use crate::model::{
     Addr, BackendInfo, Container, Contexts, Endpoint, FaultSubject, Faults, FdTarget, Flow, ListenQueue,
     Namespace, ProcInfo, Process, Sample,
@@ -94,6 +94,7 @@ impl Redactor {
             netfilter,
             flows,
             events,
+            dns,
             addresses,
             services: _,
             hosts,
@@ -152,6 +153,7 @@ impl Redactor {
             }
         }
         self.events(events);
+        self.dns(dns);
         for (_, addr) in addresses {
             *addr = self.addr(*addr);
         }
@@ -183,6 +185,39 @@ impl Redactor {
                 rx: _,
             } = count;
             self.endpoint(remote);
+        }
+    }
+
+    fn dns(&self, dns: &mut Dns) {
+        let Dns { on: _, reason, since_ns: _, list, waiting: _, lost: _ } = dns;
+        *reason = text::reason(reason).into();
+        for query in list {
+            let DnsQuery {
+                asked_ns: _,
+                took_ns: _,
+                netns: _,
+                proto: _,
+                client,
+                server,
+                inbound: _,
+                id: _,
+                name,
+                qtype: _,
+                outcome: _,
+                truncated: _,
+                answers: _,
+                addrs,
+                tries: _,
+                process: _,
+                uid: _,
+            } = query;
+            self.endpoint(client);
+            self.endpoint(server);
+            let labels: Vec<String> = name.split('.').map(|label| self.word("label", label)).collect();
+            *name = labels.join(".").into();
+            for addr in addrs {
+                *addr = self.addr(*addr);
+            }
         }
     }
 

@@ -23,6 +23,8 @@ pub enum TableId {
     Map,
     /// [`EVENTS`](super::EVENTS).
     Events,
+    /// [`DNS`](super::DNS).
+    Dns,
 }
 
 /// A grouping that a view offers.
@@ -159,6 +161,11 @@ impl Table {
     /// Returns whether its rows are sockets, which a filter can test without formatting cells.
     pub const fn is_sockets(&self) -> bool {
         matches!(self.id, TableId::Sockets)
+    }
+
+    /// Returns whether its rows happen at a time of their own and are printed as they do.
+    pub const fn is_stream(&self) -> bool {
+        matches!(self.id, TableId::Events | TableId::Dns)
     }
 
     /// The column of that name or alias.

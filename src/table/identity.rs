@@ -19,6 +19,8 @@ pub enum Identity {
     Edge(Proto, u16, u64),
     /// An event: its sequence number.
     Event(u64),
+    /// A DNS question: its sequence number.
+    Dns(u64),
     /// A limit: its kind, namespace index, and hash of its subject.
     Limit(LimitKind, u16, u64),
 }

@@ -75,7 +75,7 @@ pub struct App {
     pub(crate) ended: bool,
     /// Confinement of this program, in a few words.
     pub(crate) sandbox: Option<String>,
-    pub(crate) view_states: [ViewState; 8],
+    pub(crate) view_states: [ViewState; 9],
     pub(crate) active: usize,
     pub(crate) overlay: Option<Overlay>,
     pub(crate) details: bool,
@@ -294,6 +294,10 @@ impl App {
         if self.options.events && self.snapshot.as_ref().is_some_and(|s| s.seq >= 2) {
             w.needs |= Needs::EVENTS;
         }
+        // Capture is off until it is asked for: by its view or by the setting.
+        if self.options.dns {
+            w.needs |= Needs::DNS;
+        }
         // Alerts are shown in every view.
         w.needs |= Needs::reads(Reads::LIMITS);
         // Details that stand there by themselves do not make a large machine slow.
@@ -309,7 +313,8 @@ impl App {
                 | TableId::Limits
                 | TableId::Forwards
                 | TableId::Map
-                | TableId::Events => {}
+                | TableId::Events
+                | TableId::Dns => {}
             }
         }
         w

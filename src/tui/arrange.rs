@@ -6,8 +6,10 @@
 use crate::model::Snapshot;
 use crate::model::lang::in_english;
 use crate::model::snapshot::Direction;
+use crate::table::TableId;
 use crate::view::group::GroupBy;
 use crate::view::sort::SortKey;
+use crate::view::summary::latencies;
 use crate::view::{Arranged, View};
 use rustc_hash::FxHashSet;
 use std::sync::Arc;
@@ -21,6 +23,8 @@ pub(crate) struct GroupSummary {
     pub(crate) process: Option<(u32, u32)>,
     /// True if the connections are inbound.
     pub(crate) inbound: bool,
+    /// Failures and percentiles of the latencies, microseconds, of DNS questions.
+    pub(crate) dns: Option<(u32, [Option<u64>; 2])>,
 }
 
 /// All rows of one snapshot, sorted.
@@ -92,9 +96,28 @@ fn arrange_values(view: &View, snap: &Snapshot, orders: &[Order]) -> ArrangeOutp
         }
         None => view.arrange(snap),
     };
-    let group_summaries =
-        if view.table.is_sockets() { group_summaries(view, &arranged, snap) } else { Vec::new() };
+    let group_summaries = match view.table.id {
+        TableId::Sockets => group_summaries(view, &arranged, snap),
+        TableId::Dns => dns_summaries(view, &arranged, snap),
+        _ => Vec::new(),
+    };
     ArrangeOutput { arranged, group_summaries, order }
+}
+
+/// Summaries of groups of DNS questions.
+fn dns_summaries(view: &View, arranged: &Arranged, snap: &Snapshot) -> Vec<GroupSummary> {
+    let summary = |g: &crate::view::group::Group| {
+        let rows = &arranged.rows[g.start as usize..(g.start + g.len) as usize];
+        let is_failure = |r: &&u32| {
+            let row = snap.dns.rows.get(**r as usize);
+            row.is_some_and(|row| row.query.outcome.is_failure())
+        };
+        let failed = rows.iter().filter(is_failure).count() as u32;
+        let latencies = latencies(snap, view.table, rows).unwrap_or_default();
+        let dns = Some((failed, [50, 99].map(|percent| latencies.percentile(percent))));
+        GroupSummary { live: g.len, dns, ..GroupSummary::default() }
+    };
+    arranged.groups.iter().map(summary).collect()
 }
 
 /// Summaries of groups of sockets.
@@ -119,7 +142,7 @@ fn group_summaries(view: &View, arranged: &Arranged, snap: &Snapshot) -> Vec<Gro
         }
         let inbound = rows.first().is_some_and(|r| snap.facts[*r as usize].direction == Direction::In);
         let process = first.map(|p| (p, processes.len() as u32 - 1));
-        GroupSummary { live, process, inbound }
+        GroupSummary { live, process, inbound, dns: None }
     };
     arranged.groups.iter().map(summary).collect()
 }

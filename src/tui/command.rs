@@ -243,6 +243,7 @@ commands! {
         "forwards" ["6"] MAIN, "" 0, Action::View(5), "Forwarding: host endpoint, NAT rule or proxy, target, backend";
         "map" ["7"] MAIN, "" 0, Action::View(6), "Map: who talks to whom, with connections and rates";
         "events" ["8"] MAIN, "" 0, Action::View(7), "Events: connections opened, accepted, closed and failed, also between two polls";
+        "dns" ["9"] MAIN, "" 0, Action::View(8), "DNS: questions, answers and latency by process; captured while this view is open";
         "names" ["n"] TABLE, "" 0, Action::ToggleNames, "Resolve remote addresses (DNS); press again to show addresses";
         "alerts" ["!"] MAIN, "" 0, Action::AlertList, "Alerts: limits nearly or already reached; Enter opens one";
         "location-back" ["alt-left", "ctrl-o"] TABLE, "" 0, Action::Navigate(-1), "Back to the previous location (view and row)";

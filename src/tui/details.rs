@@ -3,6 +3,7 @@
 mod bottleneck;
 mod charts;
 mod descriptors;
+mod dns;
 mod event;
 mod fields;
 mod group;
@@ -111,6 +112,7 @@ fn lines(app: &App, pane: u16) -> Vec<Pieces> {
                 TableId::Forwards => b.forward(r),
                 TableId::Map => b.edge(r),
                 TableId::Events => b.event(r),
+                TableId::Dns => b.question(r),
             }
             if view_state.view.table.is_sockets() {
                 b.route(r);

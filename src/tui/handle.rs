@@ -65,7 +65,12 @@ fn subject(table: TableId, snap: &Snapshot, row: usize) -> Option<Subject> {
         TableId::Sockets => snap.get_socket(row).map(|s| Subject::Socket(s.id)),
         TableId::Processes => snap.process_subject(row),
         TableId::Limits => snap.limits.get(row).map(|l| snap.limit_subject(l)),
-        TableId::Ports | TableId::Peers | TableId::Forwards | TableId::Map | TableId::Events => None,
+        TableId::Ports
+        | TableId::Peers
+        | TableId::Forwards
+        | TableId::Map
+        | TableId::Events
+        | TableId::Dns => None,
     }
 }
 

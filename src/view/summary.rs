@@ -4,6 +4,8 @@ use super::arranged::Arranged;
 use super::group::{Group, GroupBy};
 use super::sort::SortKey;
 use crate::format::{Column, Kind, Value, exact};
+use crate::model::durations::{Durations, class};
+use crate::model::sample::DnsOutcome;
 use crate::model::{Missing, Snapshot};
 use crate::table::{Table, TableId};
 use rustc_hash::FxHashMap;
@@ -29,6 +31,49 @@ static HOSTS: Column = Column::new(
     "Distinct remote addresses in the group.",
 );
 
+/// Percentiles of the latencies of a group of DNS questions, and the percent they stand for.
+static LATENCIES: [(Column, u64); 2] = [
+    (
+        Column::new(
+            "latency_p50_us",
+            "P50",
+            Kind::Micros,
+            4,
+            |_, _| Value::Missing(Missing::NotApplicable),
+            "Median latency of the answers in the group.",
+        ),
+        50,
+    ),
+    (
+        Column::new(
+            "latency_p99_us",
+            "P99",
+            Kind::Micros,
+            4,
+            |_, _| Value::Missing(Missing::NotApplicable),
+            "99th percentile of the latencies in the group.",
+        ),
+        99,
+    ),
+];
+
+/// Latencies of these rows, if they are DNS questions.
+pub fn latencies(snap: &Snapshot, table: &'static Table, members: &[u32]) -> Option<Durations> {
+    (table.id == TableId::Dns).then(|| {
+        let mut out = Durations::new();
+        let rows = members.iter().filter_map(|r| snap.dns.rows.get(*r as usize));
+        for row in rows.filter(|r| r.query.outcome != DnsOutcome::Timeout) {
+            out.add(class(row.query.took_ns / 1000), 1);
+        }
+        out
+    })
+}
+
+/// Values of the columns of percentiles.
+fn percentiles<'v>(of: &Durations) -> [Value<'v>; 2] {
+    LATENCIES.each_ref().map(|(_, percent)| Value::from_opt(of.percentile(*percent), Missing::NotApplicable))
+}
+
 /// Groups as rows: key, number of rows, and sums.
 #[derive(Debug)]
 pub struct Summary<'a> {
@@ -36,6 +81,8 @@ pub struct Summary<'a> {
     pub columns: Vec<&'static Column>,
     /// One row per group, one value per column.
     pub rows: Vec<Vec<Value<'a>>>,
+    /// Latencies of each row, of DNS questions only.
+    pub latencies: Vec<Durations>,
 }
 
 /// True if values of this column can be summed.
@@ -71,15 +118,23 @@ impl<'a> Summary<'a> {
     ) -> Self {
         let heads = key_columns(table, by);
         let sockets = table.is_sockets();
-        let summed: Vec<&'static Column> =
-            columns.iter().copied().filter(|c| sums(c) && !heads.contains(c) && *c != &COUNT).collect();
+        // The number of failures is what groups of questions are compared by.
+        let failures = table.column("failures").filter(|_| table.id == TableId::Dns);
+        let summed: Vec<&'static Column> = failures
+            .into_iter()
+            .chain(columns.iter().copied().filter(|c| Some(*c) != failures))
+            .filter(|c| sums(c) && !heads.contains(c) && *c != &COUNT)
+            .collect();
         let mut out = heads.clone();
         out.push(&COUNT);
         if sockets && by != GroupBy::Remote {
             out.push(&HOSTS);
         }
         out.extend(&summed);
-        let mut rows: Vec<Vec<Value<'a>>> = Vec::new();
+        if failures.is_some() {
+            out.extend(LATENCIES.iter().map(|(c, _)| c));
+        }
+        let mut rows: Vec<(Vec<Value<'a>>, Durations)> = Vec::new();
         for g in arranged.groups.iter().filter(|g| g.depth == 0) {
             let members = &arranged.rows[g.start as usize..(g.start + g.len) as usize];
             let Some(first) = members.first().map(|r| *r as usize) else { continue };
@@ -89,16 +144,19 @@ impl<'a> Summary<'a> {
                 row.push(Value::from(g.hosts));
             }
             row.extend(summed.iter().map(|c| sum(snap, c, members, g, sockets)));
-            rows.push(row);
+            let latencies = latencies(snap, table, members);
+            row.extend(latencies.iter().flat_map(percentiles));
+            rows.push((row, latencies.unwrap_or_default()));
         }
         let key = sort.first().and_then(|k| {
             let at = out.iter().position(|c| *c == k.column)?;
             summed.contains(&k.column).then_some((at, k.descending))
         });
         if let Some((at, descending)) = key {
-            rows.sort_by(|a, b| by_number(&a[at], &b[at], descending));
+            rows.sort_by(|a, b| by_number(&a.0[at], &b.0[at], descending));
         }
-        Self { columns: out, rows }
+        let (rows, latencies) = rows.into_iter().unzip();
+        Self { columns: out, rows, latencies }
     }
 }
 
@@ -126,7 +184,7 @@ const GROUPS_MAX: usize = 100_000;
 #[derive(Debug, Default)]
 pub struct Totals {
     columns: Vec<&'static Column>,
-    rows: FxHashMap<String, Vec<Value<'static>>>,
+    rows: FxHashMap<String, (Vec<Value<'static>>, Durations)>,
     /// Rows of groups beyond the greatest number.
     pub further: u64,
 }
@@ -136,17 +194,20 @@ impl Totals {
     pub fn add(&mut self, summary: Summary<'_>) {
         let Some(keys) = summary.columns.iter().position(|c| *c == &COUNT) else { return };
         self.columns = summary.columns;
+        let mut latencies = summary.latencies.into_iter();
         for row in summary.rows {
+            let spread = latencies.next().unwrap_or_default();
             let key = row[..keys].iter().map(exact).collect::<Vec<_>>().join("\u{1f}");
             let known = self.rows.len();
             match self.rows.get_mut(&key) {
-                Some(total) => {
+                Some((total, of)) => {
+                    of.merge(&spread);
                     for (t, v) in total.iter_mut().zip(row).skip(keys) {
                         *t = added(std::mem::replace(t, Value::Uint(0)), v);
                     }
                 }
                 None if known < GROUPS_MAX => {
-                    self.rows.insert(key, row.into_iter().map(Value::into_owned).collect());
+                    self.rows.insert(key, (row.into_iter().map(Value::into_owned).collect(), spread));
                 }
                 None => self.further += row.get(keys).and_then(Value::number).unwrap_or(0.0) as u64,
             }
@@ -155,9 +216,17 @@ impl Totals {
 
     /// The groups: in the order of the first sort key if it is one of the sums, else the largest first.
     pub fn into_summary(self, sort: &[SortKey], top: Option<usize>) -> Summary<'static> {
-        let mut rows: Vec<(String, Vec<Value<'static>>)> = self.rows.into_iter().collect();
+        let mut rows: Vec<_> = self.rows.into_iter().collect();
         rows.sort_by(|a, b| a.0.cmp(&b.0));
-        let mut out = Summary { columns: self.columns, rows: rows.into_iter().map(|r| r.1).collect() };
+        let first = self.columns.iter().position(|c| *c == &LATENCIES[0].0);
+        let finished = |(_, (mut row, of)): (String, (Vec<Value<'static>>, Durations))| {
+            if let Some(first) = first {
+                row.splice(first.., percentiles(&of));
+            }
+            row
+        };
+        let rows = rows.into_iter().map(finished).collect();
+        let mut out = Summary { columns: self.columns, rows, latencies: Vec::new() };
         let key = sort.first().and_then(|k| {
             let at = out.columns.iter().position(|c| *c == k.column)?;
             sums(k.column).then_some((at, k.descending))

@@ -53,7 +53,9 @@ fn events_follow_the_newest_hold_a_selection_and_show_its_lifecycle() {
             connect(&other);
         }
         let after = s.until("newer events above the selection", |t| {
-            t.lines().filter(|l| l.contains("127.0.0.1:7502") && l.contains("closed")).count() >= 5
+            // The lines of a frame come one after the other.
+            let newer = t.lines().filter(|l| l.contains("127.0.0.1:7502") && l.contains("closed")).count();
+            newer >= 5 && selected(t).is_some()
         });
         assert!(selected(&after).unwrap().contains(&time), "{held}\n{after}");
         // The lifecycle of the socket.

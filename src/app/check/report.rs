@@ -3,6 +3,7 @@
 use super::window::Verdict;
 use crate::collect;
 use crate::diagnose::alert::alert_json;
+use crate::diagnose::finding::Diagnosis;
 use crate::diagnose::limit::{set_by, stable_label};
 use crate::diagnose::{fd_leak, remedy};
 use crate::format::thousands;
@@ -20,6 +21,8 @@ const MAX_PERFDATA: usize = 80;
 pub(super) struct Report<'a> {
     /// The limits, the worst first.
     pub(super) verdicts: &'a [Verdict],
+    /// Findings about DNS resolvers, with `--dns`.
+    pub(super) resolvers: &'a [Diagnosis],
     /// Limits that could not be judged, one line per reason.
     pub(super) unjudged: &'a [String],
     /// Exit status.
@@ -35,7 +38,8 @@ pub(super) struct Report<'a> {
 impl Report<'_> {
     /// The status line with performance data behind a bar.
     pub(super) fn status_line(&self) -> String {
-        let found: Vec<&str> = self.verdicts.iter().filter_map(|v| v.evidence.as_deref()).collect();
+        let limits = self.verdicts.iter().filter_map(|v| v.evidence.as_deref());
+        let found: Vec<&str> = limits.chain(self.resolvers.iter().map(|d| &*d.evidence)).collect();
         let checked = match self.verdicts.len() {
             0 => "no matching limit".to_owned(),
             1 => "1 limit checked".to_owned(),
@@ -98,6 +102,9 @@ impl Report<'_> {
                 let _ = writeln!(out, "  {}", plain(&step));
             }
         }
+        for d in self.resolvers {
+            let _ = writeln!(out, "{}: {}. {}", d.severity.name(), plain(&d.evidence), d.help);
+        }
         for line in self.unjudged {
             let _ = writeln!(out, "not judged: {}", plain(line));
         }
@@ -110,9 +117,11 @@ impl Report<'_> {
         let worst = self.verdicts.iter().filter(|v| v.level > Level::Ok).count();
         let (word, code, all) = (self.word, self.code, all.join(","));
         let unjudged = serde_json::Value::from(self.unjudged.to_vec());
+        let resolvers: Vec<&str> = self.resolvers.iter().map(|d| &*d.evidence).collect();
+        let resolvers = serde_json::Value::from(resolvers);
         let head = json_head(self.last);
         let json = format!(
-            "{{{head},\"status\":\"{word}\",\"exit\":{code},\"exceeded\":{worst},\"not_judged\":{unjudged},\"limits\":[{all}]}}\n"
+            "{{{head},\"status\":\"{word}\",\"exit\":{code},\"exceeded\":{worst},\"not_judged\":{unjudged},\"resolvers\":{resolvers},\"limits\":[{all}]}}\n"
         );
         escape_json(&json).into_owned()
     }

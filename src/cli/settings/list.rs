@@ -37,6 +37,8 @@ group! {
         events: EventsArg = EventsArg::Auto, global("events").value("SOURCE");
         /// Number of events that the dashboard and --watch keep: 100 to 200000, about 500 bytes each.
         events_kept: EventsKept = EventsKept(10_000), global("events-kept").value("NUMBER");
+        /// Capture DNS questions and answers in every view and in recordings; needs the capability to open packet sockets.
+        dns: bool = false, global("dns");
         /// Network namespaces to read: all (every one that can be entered), here, or a name such as host.
         netns: Netns = Netns::All, global("netns").value("NAME");
         /// Do not query container engines (Docker, Podman) for container names.

@@ -11,6 +11,7 @@
 //! tcp CLOSE_WAIT 10.0.0.4:443 203.0.113.9:50000 own=812:90 from=3 then=LAST_ACK@9 life=10
 //! event tcp 10.0.0.4:46000 10.0.0.77:9200 pid=991 n=2 took=3000000 end=timeout
 //! event tcp 10.0.0.4:443 203.0.113.5:2000 pid=812 n=4 in hosts=20 took=30000 rx=800 tx=9K end=peer
+//! dns db.internal 10.0.0.2:53 pid=812 type=A n=2 took=1200~ addr=10.0.0.77 result=NOERROR
 //! namespace shop
 //! address 172.17.0.2 ns=shop
 //! container ID name=shop image=shop:1
@@ -21,11 +22,12 @@
 //! A number is `START` or `START+STEP` (step per poll), with an optional `~` for jitter; `K`, `M` and `G` multiply by powers of
 //! 1,024. Quoted text has the escapes `\n \t \r \e \\ \" \xNN \u{N}`, and `"text"*N` repeats it.
 
+use super::dns_spec::DnsSpec;
 use super::event_spec::EventSpec;
 use super::series::Series;
 use super::spec::{OwnerSpec, ProcessSpec, Scenario, SocketSpec};
 use super::words::{Word, number, words};
-use crate::model::sample::ClosedBy;
+use crate::model::sample::{ClosedBy, DnsOutcome, dns_type};
 use crate::model::{Container, ContainerEngine, Endpoint, Family, Halted, Proto, State, nft};
 
 /// Error in the text of a scenario.
@@ -135,6 +137,13 @@ impl Scenario {
                     parse_event_word(&mut e, w)?;
                 }
                 self.events.push(e);
+            }
+            "dns" => {
+                let mut d = DnsSpec::new(arg(0)?, endpoint(arg(1)?)?);
+                for w in &rest[2..] {
+                    parse_dns_word(&mut d, w)?;
+                }
+                self.dns.push(d);
             }
             word => {
                 let proto = Proto::parse(word).ok_or_else(|| format!("unknown keyword `{word}`"))?;
@@ -289,6 +298,21 @@ fn parse_event_word(e: &mut EventSpec, w: &Word) -> Result<(), String> {
             e.end = found.ok_or_else(|| format!("event: unknown end `{v}`"))?.0;
         }
         other => return Err(format!("event: unknown key `{other}`")),
+    }
+    Ok(())
+}
+
+fn parse_dns_word(d: &mut DnsSpec, w: &Word) -> Result<(), String> {
+    let v = w.value()?;
+    match w.key.as_str() {
+        "pid" => d.pid = number(v)?,
+        "n" => d.number = series(v)?,
+        "took" => d.took_us = series(v)?,
+        "tries" => d.tries = number(v)?,
+        "type" => d.qtype = dns_type(v).ok_or_else(|| format!("dns: unknown type `{v}`"))?,
+        "result" => d.outcome = DnsOutcome::parse(v).ok_or_else(|| format!("dns: unknown result `{v}`"))?,
+        "addr" => d.addrs.push(v.parse().map_err(|e| format!("dns: address `{v}`: {e}"))?),
+        other => return Err(format!("dns: unknown key `{other}`")),
     }
     Ok(())
 }

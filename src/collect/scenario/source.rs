@@ -2,6 +2,7 @@
 
 use super::attributes::{attributes, timer};
 use super::copies::nth_endpoint;
+use super::dns::dns;
 use super::events::events;
 use super::prefilter::passes;
 use super::series::Series;
@@ -82,6 +83,9 @@ impl Source for ScenarioSource {
         let mut sample = builder.finish();
         if wants.reads(Reads::EVENTS) {
             sample.events = events(&self.scenario, total, &sample);
+        }
+        if wants.reads(Reads::DNS) {
+            sample.dns = dns(&self.scenario, total, &sample);
         }
         Ok(sample)
     }

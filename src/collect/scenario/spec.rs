@@ -1,5 +1,6 @@
 //! Contents of a scenario: sockets, owners, processes.
 
+use super::super::scenario::dns_spec::DnsSpec;
 use super::super::scenario::event_spec::EventSpec;
 use super::super::scenario::series::Series;
 use crate::model::{Addr, Container, Endpoint, Family, Halted, Proto, State, SystemLimits, nft};
@@ -34,6 +35,8 @@ pub struct Scenario {
     pub sockets: Vec<SocketSpec>,
     /// Short connections and failed connects.
     pub events: Vec<EventSpec>,
+    /// DNS questions of every poll.
+    pub dns: Vec<DnsSpec>,
     /// Names of its network namespaces; the first is that of the host, and the default of sockets.
     pub namespaces: Vec<String>,
     /// The containers.
@@ -56,6 +59,7 @@ impl Default for Scenario {
             processes: Vec::new(),
             sockets: Vec::new(),
             events: Vec::new(),
+            dns: Vec::new(),
             namespaces: vec!["host".to_owned()],
             containers: Vec::new(),
             ruleset: nft::Ruleset::default(),

@@ -209,7 +209,7 @@ proptest! {
     #[test]
     fn class_is_within_one_in_sixty_four(us in any::<u64>()) {
         let us = us >> 1;
-        let got = middle(class(us));
+        let got = crate::model::durations::middle(class(us));
         prop_assert!(u128::from(got.abs_diff(us)) * 64 <= u128::from(us), "{} {}", us, got);
     }
 }

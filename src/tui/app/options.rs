@@ -47,6 +47,8 @@ pub struct Options {
     pub side_details: bool,
     /// Read events in every view, not only in that of events.
     pub events: bool,
+    /// Capture DNS questions in every view, not only in that of DNS.
+    pub dns: bool,
     /// Draw with ASCII characters only.
     pub ascii: bool,
     /// Show numbers instead of names of ports and users.
@@ -90,6 +92,7 @@ impl Default for Options {
             recorded: false,
             side_details: false,
             events: false,
+            dns: false,
             ascii: false,
             numeric: false,
             read_only: false,

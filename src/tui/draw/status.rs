@@ -50,6 +50,12 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect, header: Rect)
         0 => String::new(),
         n => format!(" {dot} {}", msg!("{} events lost", thousands(n))),
     };
+    let lost = match snap.dns.lost {
+        n if n > 0 && app.view_state().id() == TableId::Dns => {
+            format!(" {dot} {}", msg!("{} packets lost", thousands(n)))
+        }
+        _ => lost,
+    };
     let mut parts: Vec<(String, _)> = Vec::new();
     if let Some(why) = &app.failed {
         parts.push((format!("{} {}", app.glyphs.alarm, msg!("last poll failed: {}", why)), theme.bad));

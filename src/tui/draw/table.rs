@@ -4,10 +4,11 @@ use super::row::{owner, row};
 use super::service::service;
 use crate::format::thousands as count;
 use crate::format::{Align, Kind, Role, Value};
-use crate::format::{Style as Format, cell};
+use crate::format::{Style as Format, age, cell, duration};
 use crate::model::lang::tr;
-use crate::model::{Snapshot, State};
+use crate::model::{FaultSubject, Reads, Snapshot, State};
 use crate::msg;
+use crate::table::TableId;
 use crate::tui::app::App;
 use crate::tui::arrange::GroupSummary;
 use crate::tui::canvas::{Canvas, width};
@@ -148,9 +149,31 @@ fn empty(app: &App, snap: &Snapshot, canvas: &mut Canvas<'_>, area: Rect) {
     let near = near.map(|line| (line, app.theme.dim));
     // Read errors may be the reason.
     let unread = (view_state.view.table.unread)(snap).into_iter().map(|f| (f.to_string(), app.theme.warn));
-    for (y, (line, style)) in (area.y + 1..area.bottom()).zip(near.into_iter().chain(unread)) {
+    let advice =
+        (total == 0 && view_state.id() == TableId::Dns).then(|| (capture_advice(app, snap), app.theme.dim));
+    for (y, (line, style)) in (area.y + 1..area.bottom()).zip(near.into_iter().chain(unread).chain(advice)) {
         canvas.put(area.x + slots::INDENT, y, room, &crate::model::text::escape(&line), style);
     }
+}
+
+/// Advice on how to see DNS questions, or since when they are captured.
+fn capture_advice(app: &App, snap: &Snapshot) -> String {
+    let dns = &snap.sample.dns;
+    let refused = snap.sample.faults.iter().any(|f| f.subject == FaultSubject::Dns);
+    if app.recorded && !dns.on {
+        return tr("not recorded: sockscope record --dns records them").to_owned();
+    }
+    if dns.on {
+        let secs = snap.sample.at.boot_ns.saturating_sub(dns.since_ns) as f64 / 1e9;
+        return msg!("captured on port 53 for {}, while this view is open (--dns: always)", age(secs));
+    }
+    if snap.sample.wants.reads(Reads::DNS) && !refused {
+        return msg!("the {} backend captures none", snap.sample.backend.backend.name());
+    }
+    if refused {
+        return tr("run as root, or add cap_net_raw to the capabilities of sockscope (setcap)").to_owned();
+    }
+    String::new()
 }
 
 /// Draws the head of a group: title, count, note, and totals in their columns.
@@ -218,7 +241,7 @@ fn group(
         None => theme.strong,
     };
     x = canvas.put(x, y, room(x), &g.title(snap), title_style);
-    let (mut words, short) = facts(g, summary, view_state, state);
+    let (mut words, short) = facts(g, summary, view_state, state, form);
     if let Some(short) = short.filter(|_| width(&words) > room(x + 2)) {
         words = short;
     }
@@ -243,11 +266,15 @@ fn facts(
     summary: GroupSummary,
     view_state: &ViewState,
     state: Option<State>,
+    form: Format,
 ) -> (String, Option<String>) {
     let live = if view_state.view.table.is_sockets() { summary.live } else { g.len };
     let n = count(u64::from(live));
     if live == 0 {
         return (msg!("{} closed", count(u64::from(g.len))), None);
+    }
+    if let Some(dns) = summary.dns {
+        return dns_facts(live, dns, form);
     }
     if state.is_some() || !view_state.view.table.is_sockets() {
         return (n, None);
@@ -289,6 +316,22 @@ fn facts(
             (if states.is_empty() { n } else { states.join(", ") }, None)
         }
     }
+}
+
+/// Summary of a group of DNS questions, and one without the latencies.
+fn dns_facts(n: u32, (failed, took): (u32, [Option<u64>; 2]), form: Format) -> (String, Option<String>) {
+    let questions = match n {
+        1 => tr("1 question").to_owned(),
+        n => msg!("{} questions", count(u64::from(n))),
+    };
+    let short = match failed {
+        0 => questions,
+        failed => msg!("{}, {} failed", questions, count(u64::from(failed))),
+    };
+    let [Some(p50), Some(p99)] = took.map(|us| us.map(|us| duration(us as f64 / 1e6, &form))) else {
+        return (short, None);
+    };
+    (msg!("{}, median {}, 99th percentile {}", short, p50, p99), Some(short))
 }
 
 #[cfg(test)]
