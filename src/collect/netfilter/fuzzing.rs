@@ -15,7 +15,7 @@ pub(crate) fn nft(bytes: &[u8]) -> Sample {
     let mut sample = sample();
     let read = NetlinkSocket::replay(bytes)
         .ok()
-        .and_then(|(mut s, _kernel)| nft_ruleset::read(&mut s, 0, &Budget::own()).ok());
+        .and_then(|(mut s, _kernel)| nft_ruleset::read(&mut s, 0, &Budget::own(), nft_ruleset::Which::OfForwards).ok());
     let nft = read.map(|dump| dump.ruleset).into_iter().collect();
     sample.netfilter = Some(Netfilter { nft, iptables: Vec::new() });
     sample

@@ -1,0 +1,1 @@
+//! Rulesets made of expressions, for packets with known fields.
