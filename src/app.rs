@@ -40,6 +40,7 @@ mod terminfo;
 mod themes;
 mod watch;
 mod who;
+mod why;
 mod worker;
 
 use crate::cli::args::Command;
@@ -264,6 +265,7 @@ fn run(plan: &Plan) -> Result<ExitStatus, RunError> {
         What::Events(e) => events::run(plan, e),
         What::Kill(k) => kill::run(plan, k),
         What::Who(w) => who::run(plan, w),
+        What::Why(w) => why::run(plan, w),
         What::Record(r) => record::run(plan, r),
         What::Diff(d) => diff::run(plan, d),
         What::Export(e) => export::run(plan, e),

@@ -1,0 +1,139 @@
+//! `sockscope why`: why a connection does not work, by evidence.
+
+mod text;
+mod trace;
+
+use super::exit_status::{ExitStatus, RunError};
+use super::print::print;
+use super::reader::Reader;
+use crate::cli::why::{Target, WhyPlan};
+use crate::cli::{Plan, UsageError};
+use crate::collect::PathReader;
+use crate::diagnose::why::{Answer, Client, Outgoing, Verdict, incoming, of_process, outgoing};
+use crate::model::path::{FirstPacket, Stage};
+use crate::model::{Addr, AttrSet, Endpoint, Needs, Netns, Proto, ProtoSet, Reads, Snapshot, Wants};
+use nix::unistd::User;
+use trace::Tracer;
+
+/// Most processes of a name.
+const MAX_PROCESSES: usize = 16;
+
+/// Answers the question.
+pub(super) fn run(plan: &Plan, why: &WhyPlan) -> Result<ExitStatus, RunError> {
+    if !plan.is_live() {
+        return Err(UsageError("why: explains this machine as it is now, not a recording or demo data".into()).into());
+    }
+    let uid = why.user.as_deref().map(user).transpose()?;
+    let snap = Reader::open_everywhere(plan, wants(why))?.poll()?;
+    let answers = answer(plan, why, uid, &snap)?;
+    let code = answers.iter().map(|a| exit_code(a.verdict)).max_by_key(|code| [0, 2, 3, 1][usize::from(*code)]);
+    if why.json {
+        print(&text::json(&snap, &answers))?;
+    } else {
+        print(&text::text(&answers))?;
+    }
+    Ok(ExitStatus::Check(code.unwrap_or(3)))
+}
+
+/// Exit status of a verdict.
+const fn exit_code(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Reachable => 0,
+        Verdict::Cause => 1,
+        Verdict::Unknown => 3,
+    }
+}
+
+/// Data that the answer needs beside the path.
+fn wants(why: &WhyPlan) -> Wants {
+    let reads = Reads::OWNERS | Reads::PROCESSES | Reads::LISTENERS | Reads::AUTO_PORT;
+    let reads = match why.target {
+        Target::Port(_) => reads | Reads::NAT | Reads::LOCAL_PEERS,
+        _ => reads,
+    };
+    let needs = Needs::reads(reads).or(Needs::attrs(AttrSet::SKMEM));
+    Wants::new(needs, ProtoSet::TCP_UDP.with(Proto::Mptcp))
+}
+
+/// Uid of a user by name or number.
+fn user(text: &str) -> Result<u32, UsageError> {
+    if let Ok(uid) = text.parse() {
+        return Ok(uid);
+    }
+    let found = User::from_name(text).ok().flatten();
+    found.map(|u| u.uid.as_raw()).ok_or_else(|| UsageError(format!("--as: unknown user {text:?}")))
+}
+
+/// The namespace of the question: that of the process, the one that is named, or that of this process.
+fn start(plan: &Plan, why: &WhyPlan, snap: &Snapshot) -> Result<u16, UsageError> {
+    if let Some(pid) = why.pid {
+        return Ok(snap.sample.netns_of(pid));
+    }
+    match &plan.settings.netns {
+        Netns::All | Netns::Here => Ok(0),
+        named @ Netns::Named(name) => {
+            let all = (0u16..).zip(snap.sample.namespaces.iter());
+            let found = all.filter(|(i, n)| named.includes(n, *i == 0)).map(|(i, _)| i).next();
+            found.ok_or_else(|| UsageError(format!("--netns: no network namespace {name:?}")))
+        }
+    }
+}
+
+fn answer(plan: &Plan, why: &WhyPlan, uid: Option<u32>, snap: &Snapshot) -> Result<Vec<Answer>, RunError> {
+    let netns = start(plan, why, snap)?;
+    let dest = match &why.target {
+        Target::Endpoint(dest) => *dest,
+        Target::Host(name, port) => Endpoint::new(from_hosts(name)?, *port),
+        Target::Port(port) => {
+            let mut tracer = Tracer::new(PathReader::new(), snap);
+            let hops = tracer.addresses(netns, why.proto, *port, why.source);
+            return Ok(vec![incoming(snap, why.proto, *port, netns, &hops)]);
+        }
+        Target::Pid(pid) => {
+            let found = of_process(snap, *pid);
+            return Ok(vec![found.ok_or_else(|| UsageError(format!("why: no process {pid} is visible")))?]);
+        }
+        Target::Name(name) => return by_name(snap, name),
+    };
+    let process = why.pid.and_then(|pid| snap.sample.processes.iter().find(|p| p.info.pid == pid));
+    let own = rustix::process::geteuid().as_raw();
+    let uid = uid.or_else(|| process.map(|p| p.info.uid)).unwrap_or(own);
+    let client = Client { pid: why.pid, netns };
+    let q = Outgoing { proto: why.proto, source: why.source, dest, client };
+    let packet = FirstPacket {
+        proto: why.proto,
+        source: why.source,
+        dest,
+        mark: why.mark,
+        uid: Some(uid),
+        iif: None,
+        translated: false,
+    };
+    let mut tracer = Tracer::new(PathReader::new(), snap);
+    let (hops, end) = tracer.follow(netns, packet, Stage::Output);
+    Ok(vec![outgoing(snap, &q, &hops, &end)])
+}
+
+/// Answers for the processes of a name.
+fn by_name(snap: &Snapshot, name: &str) -> Result<Vec<Answer>, RunError> {
+    let named = snap.sample.processes.iter().filter(|p| p.info.name() == name || *p.info.comm == *name);
+    let all: Vec<Answer> = named.take(MAX_PROCESSES).filter_map(|p| of_process(snap, p.info.pid)).collect();
+    if all.is_empty() {
+        return Err(UsageError(format!("why: no process {name:?} is visible")).into());
+    }
+    Ok(all)
+}
+
+/// Address of a name in the hosts file (hosts(5)): a resolver would send a packet.
+fn from_hosts(name: &str) -> Result<Addr, UsageError> {
+    let text = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
+    let lines = text.lines().map(|l| l.split('#').next().unwrap_or(""));
+    let mut found = lines.filter_map(|line| {
+        let mut words = line.split_whitespace();
+        let addr: std::net::IpAddr = words.next()?.parse().ok()?;
+        words.any(|w| w.eq_ignore_ascii_case(name)).then(|| Addr::from(addr))
+    });
+    found.next().ok_or_else(|| {
+        UsageError(format!("why: {name:?} is not in /etc/hosts, and asking a resolver sends packets: name the address"))
+    })
+}
