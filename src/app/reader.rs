@@ -76,9 +76,9 @@ impl Reader {
         Ok(Self::new(plan, open_live(plan, Engines::Now)?, wants))
     }
 
-    /// Opens the backend of the plan for all network namespaces.
-    pub(super) fn open_everywhere(plan: &Plan, wants: Wants) -> Result<Self, RunError> {
-        Ok(Self::new(plan, open_live_in(plan, Engines::Off, Netns::All)?, wants))
+    /// Opens the backend of the plan for these network namespaces.
+    pub(super) fn open_in(plan: &Plan, netns: Netns, wants: Wants) -> Result<Self, RunError> {
+        Ok(Self::new(plan, open_live_in(plan, Engines::Off, netns)?, wants))
     }
 
     /// Reads a recording from its moment on. The samples before it are derived first.

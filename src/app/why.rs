@@ -11,9 +11,10 @@ use crate::cli::{Plan, UsageError};
 use crate::collect::PathReader;
 use crate::diagnose::why::{Answer, Client, Outgoing, Verdict, incoming, of_process, outgoing};
 use crate::model::path::{FirstPacket, Stage};
-use crate::model::{Addr, AttrSet, Endpoint, Needs, Netns, Proto, ProtoSet, Reads, Snapshot, Wants};
+use crate::model::{Addr, AttrSet, Endpoint, Needs, Netns, Proto, ProtoSet, Reads, Snapshot, State, StateSet, Wants};
 use nix::unistd::User;
-use trace::Tracer;
+use std::sync::Arc;
+use trace::{Tracer, from_neighbour};
 
 /// Most processes of a name.
 const MAX_PROCESSES: usize = 16;
@@ -24,7 +25,7 @@ pub(super) fn run(plan: &Plan, why: &WhyPlan) -> Result<ExitStatus, RunError> {
         return Err(UsageError("why: explains this machine as it is now, not a recording or demo data".into()).into());
     }
     let uid = why.user.as_deref().map(user).transpose()?;
-    let snap = Reader::open_everywhere(plan, wants(why))?.poll()?;
+    let snap = Reader::open_in(plan, Netns::All, wants(why))?.poll()?;
     let answers = answer(plan, why, uid, &snap)?;
     let code = answers.iter().map(|a| exit_code(a.verdict)).max_by_key(|code| [0, 2, 3, 1][usize::from(*code)]);
     if why.json {
@@ -44,15 +45,18 @@ const fn exit_code(verdict: Verdict) -> u8 {
     }
 }
 
-/// Data that the answer needs beside the path.
+/// Data that the answer needs beside the path. The connections of all namespaces are read for the sockets of a process only: the kernel
+/// goes through its table of connections for each namespace.
 fn wants(why: &WhyPlan) -> Wants {
-    let reads = Reads::OWNERS | Reads::PROCESSES | Reads::LISTENERS | Reads::AUTO_PORT;
-    let reads = match why.target {
-        Target::Port(_) => reads | Reads::NAT | Reads::LOCAL_PEERS,
-        _ => reads,
-    };
+    let reads = Reads::OWNERS | Reads::PROCESSES | Reads::LISTENERS;
     let needs = Needs::reads(reads).or(Needs::attrs(AttrSet::SKMEM));
-    Wants::new(needs, ProtoSet::TCP_UDP.with(Proto::Mptcp))
+    let all = Wants::new(needs, ProtoSet::TCP_UDP.with(Proto::Mptcp));
+    match why.target {
+        Target::Pid(_) | Target::Name(_) => all,
+        Target::Endpoint(_) | Target::Host(..) | Target::Port(_) => {
+            Wants { states: StateSet::only(&[State::Listen, State::Unconn]), ..all }
+        }
+    }
 }
 
 /// Uid of a user by name or number.
@@ -87,7 +91,9 @@ fn answer(plan: &Plan, why: &WhyPlan, uid: Option<u32>, snap: &Snapshot) -> Resu
         Target::Port(port) => {
             let mut tracer = Tracer::new(PathReader::new(), snap);
             let hops = tracer.addresses(netns, why.proto, *port, why.source);
-            return Ok(vec![incoming(snap, why.proto, *port, netns, &hops)]);
+            let translated = hops.iter().find(|h| h.translation.is_some());
+            let path = translated.map(|h| tracer.follow(netns, from_neighbour(h), Stage::Input));
+            return Ok(vec![incoming(snap, (why.proto, *port), netns, &hops, path.as_ref())]);
         }
         Target::Pid(pid) => {
             let found = of_process(snap, *pid);
@@ -111,7 +117,22 @@ fn answer(plan: &Plan, why: &WhyPlan, uid: Option<u32>, snap: &Snapshot) -> Resu
     };
     let mut tracer = Tracer::new(PathReader::new(), snap);
     let (hops, end) = tracer.follow(netns, packet, Stage::Output);
-    Ok(vec![outgoing(snap, &q, &hops, &end)])
+    let pairs = connections(plan, snap, netns)?;
+    let number = number_of(&pairs, snap.netns_inode(netns)).unwrap_or(netns);
+    Ok(vec![outgoing(snap, (&pairs, number), &q, &hops, &end)])
+}
+
+/// Number of the namespace with this inode.
+fn number_of(snap: &Snapshot, inode: u64) -> Option<u16> {
+    snap.sample.namespaces.iter().position(|n| n.inode == inode).and_then(|n| u16::try_from(n).ok())
+}
+
+/// The connections of one namespace.
+fn connections(plan: &Plan, snap: &Snapshot, netns: u16) -> Result<Arc<Snapshot>, RunError> {
+    let inode = snap.netns_inode(netns);
+    let which = if netns == 0 { Netns::Here } else { Netns::Named(inode.to_string().into()) };
+    let wants = Wants::new(Needs::reads(Reads::AUTO_PORT), ProtoSet::TCP);
+    Reader::open_in(plan, which, wants)?.poll()
 }
 
 /// Answers for the processes of a name.

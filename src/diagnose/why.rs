@@ -8,7 +8,7 @@ mod sockets;
 mod source;
 
 use super::cause::{Cause, Effect};
-use crate::model::path::Hop;
+use crate::model::path::{Hop, Stage};
 use crate::model::{Addr, Endpoint, Proto, Snapshot};
 use serde::Serialize;
 
@@ -166,53 +166,76 @@ pub enum PathEnd {
     NotEntered(String, String),
 }
 
-/// Answers for a connection of this machine to an endpoint, by the hops of its path.
-pub fn outgoing(snap: &Snapshot, q: &Outgoing, hops: &[Hop], end: &PathEnd) -> Answer {
+/// Answers for a connection of this machine to an endpoint, by the hops of its path. `pairs` has the connections of the namespace of
+/// the client, which is number `pairs.1` there.
+pub fn outgoing(
+    snap: &Snapshot,
+    pairs: (&Snapshot, u16),
+    q: &Outgoing,
+    hops: &[Hop],
+    end: &PathEnd,
+) -> Answer {
     let mut steps = process::client(snap, &q.client);
     if let Some(first) = hops.first() {
-        steps.extend(source::steps(snap, q, first));
+        steps.extend(source::steps(pairs, q, first));
     }
+    steps.extend(path_steps(snap, (q.proto, q.client.netns), hops, end));
+    let recent = recent::pair(pairs, q, hops.last().map_or(q.dest, Hop::dest));
+    steps.extend(recent.steps);
+    let subject = format!("{} {}", q.proto.name(), q.dest);
+    conclude(subject.clone(), steps, &subject, recent.is_connected)
+}
+
+/// Steps of the hops from a namespace on, and of the listener behind the last.
+fn path_steps(snap: &Snapshot, (proto, from): (Proto, u16), hops: &[Hop], end: &PathEnd) -> Vec<Step> {
+    let mut steps = Vec::new();
     for hop in hops {
         let own = steps.len();
         steps.extend(path::steps(hop));
         for step in &mut steps[own..] {
-            step.netns = (hop.netns != q.client.netns).then(|| hop.net.name.to_string());
+            step.netns = (hop.netns != from).then(|| hop.net.name.to_string());
         }
     }
-    let mut open = Vec::new();
     match (end, hops.last()) {
         (PathEnd::AtHop, Some(last)) if last.is_delivered() => {
             let at = listener::Place {
                 netns: last.netns,
                 iface: last.packet.iif.as_ref().map(|(index, _)| *index),
-                is_local: hops.len() == 1,
+                is_local: last.stage == Stage::Output,
                 translated: hops.iter().any(|h| h.translation.is_some()),
             };
-            let mut found = listener::steps(snap, q.proto, last.dest(), &at);
-            if last.netns != q.client.netns {
+            let mut found = listener::steps(snap, proto, last.dest(), &at);
+            if last.netns != from {
                 found.iter_mut().for_each(|s| s.netns = Some(last.net.name.to_string()));
             }
-            open.extend(found);
+            steps.extend(found);
         }
         (PathEnd::AtHop, _) => {}
         (PathEnd::Remote(addr), _) => {
-            open.push(Step::not_visible("destination", format!("{addr} is not a namespace of this machine")));
+            let text = format!("{addr} is not a namespace of this machine");
+            steps.push(Step::not_visible("target", text));
         }
         (PathEnd::NotEntered(name, why), _) => {
-            open.push(Step::not_visible("destination", format!("namespace {name}: {why}")));
+            steps.push(Step::not_visible("target", format!("namespace {name}: {why}")));
         }
     }
-    let recent = recent::pair(snap, q, hops.last().map_or(q.dest, Hop::dest));
-    steps.extend(open);
-    steps.extend(recent.steps);
-    let subject = format!("{} {}", q.proto.name(), q.dest);
-    conclude(subject, steps, &format!("{} {}", q.proto.name(), q.dest), recent.is_connected)
+    steps
 }
 
-/// Answers for clients of a port of this machine.
-pub fn incoming(snap: &Snapshot, proto: Proto, port: u16, netns: u16, hops: &[Hop]) -> Answer {
+/// Answers for clients of a port of this machine: `hops` are its addresses; `forwarded` is the path of a packet whose destination a
+/// rule translates.
+pub fn incoming(
+    snap: &Snapshot,
+    (proto, port): (Proto, u16),
+    netns: u16,
+    hops: &[Hop],
+    forwarded: Option<&(Vec<Hop>, PathEnd)>,
+) -> Answer {
     let subject = format!("{} :{port}", proto.name());
-    let steps = listener::port(snap, proto, port, netns, hops);
+    let steps = match forwarded {
+        Some((path, end)) => path_steps(snap, (proto, netns), path, end),
+        None => listener::port(snap, proto, port, netns, hops),
+    };
     conclude(subject, steps, &format!("{} port {port} from other hosts", proto.name()), false)
 }
 

@@ -150,12 +150,13 @@ impl<'a> Tracer<'a> {
                 Err(why) => HookVerdict::Unknown((&**why).into()),
             };
             let light = NetState { netfilter: None, ..net.clone() };
+            let translation = rules.as_ref().ok().and_then(|r| r.translation(&packet, Stage::Input));
             Hop {
                 netns,
                 stage: Stage::Input,
                 net: light,
                 packet,
-                translation: None,
+                translation,
                 lookup,
                 verdict,
                 reply: HookVerdict::Passes,
@@ -163,6 +164,22 @@ impl<'a> Tracer<'a> {
         });
         hops.collect()
     }
+}
+
+/// The packet of a client on the network of the interface by which it arrives.
+pub(super) fn from_neighbour(hop: &Hop) -> FirstPacket {
+    let mut packet = hop.packet.clone();
+    if packet.source.is_none() {
+        let mut bytes = *packet.dest.addr.octets();
+        // Of .1 it is .254, of .2 .253: neither the network nor the host itself.
+        bytes[15] ^= 0xff;
+        packet.source = Some(if packet.dest.addr.is_v4() {
+            Addr::v4([bytes[12], bytes[13], bytes[14], bytes[15]])
+        } else {
+            Addr::v6(bytes)
+        });
+    }
+    packet
 }
 
 /// Reason of an error, for a user.

@@ -238,24 +238,6 @@ pub(super) fn port(snap: &Snapshot, proto: Proto, port: u16, netns: u16, hops: &
         s.id.netns == netns && (s.proto == proto || is_mptcp(snap, *r, proto))
     };
     let rows: Vec<usize> = all.iter().copied().filter(same).collect();
-    let forwards = snap.forward_rows().iter().filter(|f| {
-        let ports = f.host.port..=f.last_port.max(f.host.port);
-        f.netns == netns && ports.contains(&port) && f.proto.is_none_or(|p| p == proto) && f.shadowed_by.is_none()
-    });
-    let forwards: Vec<_> = forwards.filter(|f| f.hooks.prerouting).collect();
-    if let Some(f) = forwards.first() {
-        let to = f.target.map_or_else(|| "an unknown target".into(), |t| t.to_string());
-        let by = f.via.first().map_or("", |v| &v.detail);
-        out.push(Step::ok("nat", format!("port {port} goes to {to} by {by}")));
-        match (f.listens, f.target_row) {
-            (Some(false), _) => {
-                out.push(Step::fails("listener", &DNAT_DEAD, format!("nothing listens on {to}, to which the rule translates")));
-            }
-            (_, Some(row)) => out.push(health(snap, &[row as usize], &to, true)),
-            _ => out.push(Step::not_visible("listener", format!("{to} is not visible from here"))),
-        }
-        return out;
-    }
     let mut verdicts: Vec<Step> = hops.iter().map(path::port_firewall).collect();
     let stopped = verdicts.iter().filter(|s| s.is_failure()).count();
     if stopped > 0 && stopped < verdicts.len() {

@@ -16,15 +16,15 @@ pub(super) struct Recent {
 }
 
 /// Connections of the namespace of the client to the destination, translated or not.
-pub(super) fn pair(snap: &Snapshot, q: &Outgoing, translated: Endpoint) -> Recent {
+pub(super) fn pair((pairs, netns): (&Snapshot, u16), q: &Outgoing, translated: Endpoint) -> Recent {
     let mut out = Recent { steps: Vec::new(), is_connected: false };
     if q.proto != Proto::Tcp {
         return out;
     }
     let is_pair = |s: &&Socket| {
-        s.id.netns == q.client.netns && s.proto == Proto::Tcp && (s.remote == q.dest || s.remote == translated)
+        s.id.netns == netns && s.proto == Proto::Tcp && (s.remote == q.dest || s.remote == translated)
     };
-    let sockets: Vec<&Socket> = snap.live_sockets().iter().filter(is_pair).collect();
+    let sockets: Vec<&Socket> = pairs.live_sockets().iter().filter(is_pair).collect();
     let count = |what: &dyn Fn(&Socket) -> bool| sockets.iter().filter(|s| what(s)).count();
     let repeats = |s: &Socket| s.timer.kind == TimerKind::On && s.timer.retrans > 0;
     let waiting = count(&|s| s.state == State::SynSent && repeats(s));

@@ -8,7 +8,7 @@ use crate::model::{Addr, Proto, Snapshot, Socket, State};
 use std::collections::BTreeSet;
 
 /// Steps of source address and port.
-pub(super) fn steps(snap: &Snapshot, q: &Outgoing, first: &Hop) -> Vec<Step> {
+pub(super) fn steps((pairs, netns): (&Snapshot, u16), q: &Outgoing, first: &Hop) -> Vec<Step> {
     if let Some(source) = q.source.filter(|s| !first.net.has_addr(s)) {
         if first.net.links.is_empty() {
             return vec![Step::not_visible("source", format!("{source}: addresses were not read"))];
@@ -25,7 +25,7 @@ pub(super) fn steps(snap: &Snapshot, q: &Outgoing, first: &Hop) -> Vec<Step> {
     let mut taken = reserved_in(reserved, low, high);
     let reserved = taken.len();
     let mut waits = 0;
-    for s in snap.live_sockets().iter().filter(|s| is_in(s, q, low, high)) {
+    for s in pairs.live_sockets().iter().filter(|s| is_in(s, (netns, q.proto), (low, high))) {
         let is_pair = s.remote == q.dest && (s.local.addr == source);
         if (is_pair || blocks(s, source)) && taken.insert(s.local.port) {
             waits += usize::from(s.state == State::TimeWait);
@@ -62,8 +62,8 @@ fn reserved_in(text: &str, low: u16, high: u16) -> BTreeSet<u16> {
     spans.flat_map(|(a, b)| a.max(low)..=b.min(high)).collect()
 }
 
-fn is_in(s: &Socket, q: &Outgoing, low: u16, high: u16) -> bool {
-    s.id.netns == q.client.netns && s.proto == q.proto && (low..=high).contains(&s.local.port)
+fn is_in(s: &Socket, (netns, proto): (u16, Proto), (low, high): (u16, u16)) -> bool {
+    s.id.netns == netns && s.proto == proto && (low..=high).contains(&s.local.port)
 }
 
 /// True for a socket whose port connect() does not choose: one that was bound to it by the application.
