@@ -49,6 +49,7 @@ use crate::cli::habits;
 use crate::cli::plan::What;
 use crate::cli::{Args, Plan, Settings, UsageError};
 use crate::collect::scenario::SCENARIOS;
+use crate::diagnose::cause::CAUSES;
 use crate::diagnose::finding::FINDINGS;
 use crate::explain;
 use crate::format::did_you_mean;
@@ -293,6 +294,10 @@ fn topic_list(lang: explain::Lang) -> String {
     out.push_str("\nfindings\n");
     for f in FINDINGS {
         let _ = writeln!(out, "{:width$}  {}", f.name, f.help);
+    }
+    out.push_str("\ncauses of why\n");
+    for c in CAUSES {
+        let _ = writeln!(out, "{:width$}  {}", c.name, c.help);
     }
     out.push_str("\nAlso every column and state by name.\n");
     out

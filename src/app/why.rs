@@ -48,7 +48,7 @@ const fn exit_code(verdict: Verdict) -> u8 {
 /// Data that the answer needs beside the path. The connections of all namespaces are read for the sockets of a process only: the kernel
 /// goes through its table of connections for each namespace.
 fn wants(why: &WhyPlan) -> Wants {
-    let reads = Reads::OWNERS | Reads::PROCESSES | Reads::LISTENERS;
+    let reads = Reads::OWNERS | Reads::PROCESSES | Reads::LISTENERS | Reads::HALTED;
     let needs = Needs::reads(reads).or(Needs::attrs(AttrSet::SKMEM));
     let all = Wants::new(needs, ProtoSet::TCP_UDP.with(Proto::Mptcp));
     match why.target {

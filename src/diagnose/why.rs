@@ -190,8 +190,13 @@ pub fn outgoing(
 fn path_steps(snap: &Snapshot, (proto, from): (Proto, u16), hops: &[Hop], end: &PathEnd) -> Vec<Step> {
     let mut steps = Vec::new();
     for hop in hops {
+        let mut of_hop = path::steps(hop);
+        if of_hop.iter().any(|s| s.status == Status::Fails) {
+            // A namespace of this machine that drops the packet does not answer ARP for it either.
+            steps.retain(|s: &Step| s.name != "neighbour" || !s.is_failure());
+        }
         let own = steps.len();
-        steps.extend(path::steps(hop));
+        steps.append(&mut of_hop);
         for step in &mut steps[own..] {
             step.netns = (hop.netns != from).then(|| hop.net.name.to_string());
         }

@@ -126,9 +126,9 @@ impl Link {
         self.flags & 8 != 0
     }
 
-    /// `IF_OPER_DOWN` or `IF_OPER_LOWERLAYERDOWN`: enabled, without carrier.
+    /// Enabled, without carrier: `IF_OPER_DOWN`, `IF_OPER_LOWERLAYERDOWN`, or at once without `IFF_LOWER_UP`.
     pub const fn has_no_carrier(&self) -> bool {
-        matches!(self.operstate, 2 | 3)
+        self.is_up() && (matches!(self.operstate, 2 | 3) || self.flags & 0x1_0000 == 0)
     }
 }
 

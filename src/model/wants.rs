@@ -124,6 +124,8 @@ bitflags! {
         const USAGE = 1 << 14;
         /// Events between two polls; kept on by each poll that wants them.
         const EVENTS = 1 << 15;
+        /// State of every owner of a socket that was read; without it of those with something in a queue.
+        const HALTED = 1 << 16;
     }
 }
 

@@ -201,6 +201,8 @@ mod tests {
         head[8..12].copy_from_slice(&1u32.to_ne_bytes());
         let l = link(&message(&head, &[(3, b"eth0\0"), (4, &1500u32.to_ne_bytes()), (16, &[3])])).unwrap();
         assert!(l.is_up() && l.has_no_carrier() && !l.is_loopback());
+        assert!(!Link { flags: 0x1_0001, operstate: 6, ..l.clone() }.has_no_carrier());
+        assert!(Link { flags: 1, operstate: 6, ..l.clone() }.has_no_carrier(), "not yet noticed");
         assert_eq!((l.index, &*l.name, l.mtu), (5, "eth0", 1500));
         let mut head = [2, 24, 0, 0, 0, 0, 0, 0];
         head[4..8].copy_from_slice(&5u32.to_ne_bytes());

@@ -13,6 +13,9 @@ use crate::model::{Addr, Endpoint, Process, Proto, Scope, Snapshot, Socket};
 /// Most endpoints that are named.
 const MAX_NAMED: usize = 4;
 
+/// Memory of the smallest packet in a receive buffer (`skb->truesize`).
+const LEAST_PACKET: u32 = 768;
+
 /// Place where a packet is delivered.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
@@ -206,13 +209,8 @@ pub(super) fn health(snap: &Snapshot, rows: &[usize], at: &str, asks: bool) -> S
         let step = Step::fails("server", cause, format!("{who} listens on {at}, and {text}"));
         return if certain { step } else { step.likely() };
     }
-    for row in rows.iter().filter(|r| snap.socket(**r).proto == Proto::Udp) {
-        let m = snap.attrs(*row).skmem();
-        let used = m.and_then(|m| Some((m.rmem_alloc()?, m.rcvbuf()?)));
-        if let Some((used, room)) = used.filter(|(used, room)| *room > 0 && used >= room) {
-            let (used, room) = (thousands(used.into()), thousands(room.into()));
-            return Step::fails("listener", &UDP_FULL, format!("{who} on {at}: receive buffer full, {used} of {room}"));
-        }
+    if let Some(step) = rows.iter().find_map(|r| full_buffer(snap, *r, &who, at)) {
+        return step;
     }
     let queue = first.filter(|s| s.is_listener());
     if let Some(s) = queue.filter(|s| s.recv_q > 0 && u64::from(s.recv_q) * 2 > u64::from(s.send_q)) {
@@ -227,6 +225,24 @@ pub(super) fn health(snap: &Snapshot, rows: &[usize], at: &str, asks: bool) -> S
         step.evidence = format!("a socket listens on {at}{queue}, its process is not visible");
     }
     step
+}
+
+/// The step of a UDP socket whose receive buffer has no room.
+fn full_buffer(snap: &Snapshot, row: usize, who: &str, at: &str) -> Option<Step> {
+    let m = snap.attrs(row).skmem().filter(|_| snap.socket(row).proto == Proto::Udp)?;
+    let (used, room) = (m.rmem_alloc()?, m.rcvbuf()?);
+    let drops = m.drops().filter(|d| *d > 0)?;
+    if room == 0 || used.saturating_mul(2) < room {
+        return None;
+    }
+    let text = format!(
+        "{who} on {at}: receive buffer {} of {}, {} dropped",
+        thousands(used.into()),
+        thousands(room.into()),
+        thousands(drops.into())
+    );
+    let step = Step::fails("listener", &UDP_FULL, text);
+    Some(if used.saturating_add(LEAST_PACKET) > room { step } else { step.likely() })
 }
 
 /// Steps of a port for clients of other hosts: of each hop that stands for an address of the namespace.

@@ -68,11 +68,8 @@ fn route(hop: &Hop) -> Step {
             Step::fails("route", &ROUTE_UNREACHABLE, format!("{dest}: unreachable route{}", by_rule(hop)))
         }
         EACCES => Step::fails("route", &ROUTE_PROHIBIT, format!("{dest}: prohibit route{}", by_rule(hop))),
-        EXDEV => {
-            let source = hop.packet.source.map_or_else(String::new, |s| format!(" from {s}"));
-            let iif = hop.packet.iif.as_ref().map_or("", |(_, name)| name);
-            Step::fails("route", &RP_FILTER, format!("rp_filter of {iif} drops packets{source}"))
-        }
+        EXDEV => refused_by_path(hop),
+        EINVAL if is_filtered(hop) => refused_by_path(hop),
         EINVAL if hop.packet.iif.is_some() => {
             let source = hop.packet.source.map_or_else(String::new, |s| s.to_string());
             Step::fails("route", &MARTIAN, format!("{source} is no valid source here (martian)"))
@@ -102,6 +99,21 @@ fn route(hop: &Hop) -> Step {
     let via = r.gateway.map_or(String::new(), |g| format!(" via {g}"));
     let mtu = r.mtu.or_else(|| hop.net.link(r.oif).map(|l| l.mtu)).map_or(String::new(), |m| format!(", mtu {m}"));
     Step::ok("route", format!("{dest}{via} dev {name}, table {}{mtu}", table_name(r.table)))
+}
+
+/// True if the reverse path filter is on at the interface and the source is not an address of the namespace. Linux reports its verdict
+/// as `EXDEV` or as `EINVAL`, by version.
+fn is_filtered(hop: &Hop) -> bool {
+    let Some((_, iif)) = &hop.packet.iif else { return false };
+    let value = |name: &str| hop.net.sysctl(&format!("ipv4/conf/{name}/rp_filter")).unwrap_or(0);
+    let is_own = hop.packet.source.is_none_or(|s| hop.net.has_addr(&s) || s.is_any());
+    !is_own && hop.packet.dest.addr.is_v4() && value(iif).max(value("all")) > 0
+}
+
+fn refused_by_path(hop: &Hop) -> Step {
+    let source = hop.packet.source.map_or_else(String::new, |s| format!(" from {s}"));
+    let iif = hop.packet.iif.as_ref().map_or("", |(_, name)| name);
+    Step::fails("route", &RP_FILTER, format!("rp_filter of {iif} drops packets{source}"))
 }
 
 fn table_name(table: u32) -> String {

@@ -5,11 +5,16 @@ use crate::diagnose::cause::{
     CLIENT_FDS, CLIENT_HALTED, Cause, SERVER_BLOCKED, SERVER_FDS, SERVER_FROZEN, SERVER_STOPPED,
 };
 use crate::format::thousands;
-use crate::model::{Halted, Process, Snapshot};
+use crate::model::{FdUsage, Halted, Process, Snapshot};
 
 /// `nginx 812`.
 pub(super) fn name(p: &Process) -> String {
     format!("{} {}", p.info.name(), p.info.pid)
+}
+
+/// True if the next descriptor fails with `EMFILE`.
+fn is_full(u: &FdUsage) -> bool {
+    u.soft.is_some_and(|soft| u64::from(u.below_soft()) >= soft)
 }
 
 /// Steps of the client.
@@ -24,7 +29,7 @@ pub(super) fn client(snap: &Snapshot, client: &Client) -> Vec<Step> {
         out.push(if h == Halted::Uninterruptible { step.likely() } else { step });
     }
     out.push(match &p.fds {
-        Ok(u) if u.opens_no_more() => {
+        Ok(u) if is_full(u) => {
             let soft = u.soft.map_or_else(|| "its limit".into(), thousands);
             let open = thousands(u.open.into());
             Step::fails("process", &CLIENT_FDS, format!("{} has {open} of {soft} descriptors open", name(p)))
@@ -64,7 +69,7 @@ pub(super) fn idle(owners: &[&Process]) -> Option<(&'static Cause, String, bool)
         }
         return Some((cause, text, halted != Halted::Uninterruptible));
     }
-    let full = |p: &&Process| p.fds.as_ref().is_ok_and(|u| u.opens_no_more());
+    let full = |p: &&Process| p.fds.as_ref().is_ok_and(is_full);
     if owners.iter().all(full) {
         let u = first.fds.as_ref().ok()?;
         let soft = u.soft.map_or_else(|| "its limit".into(), thousands);

@@ -47,16 +47,13 @@ pub(crate) fn processes_that_cannot_serve_are_named() -> Result<(), String> {
     let client = format!(
         "system('prlimit', '--pid', $$, '--nofile=20') == 0 or die; {open} unlink '/run/full'; rename '/run/wait', '/run/full'; sleep 600"
     );
-    let until_full = "i=0; while [ $(ls /proc/PID0/fd | wc -l) -lt 20 ]; do sleep 0.05; i=$((i+1)); [ $i -lt 1000 ]; done";
+    let until_full = "i=0; while [ $(ls /proc/PID0/fd | wc -l) -lt 20 ]; do sleep 0.05; i=$((i+1)); [ $i -lt 1000 ] || exit 1; done";
     let connected = "rm -f /run/connected; i=0; while [ $(ip netns exec sv ss -Hnt state established sport = :80 | wc -l) -lt 2 ]; \
-        do sleep 0.05; i=$((i+1)); [ $i -lt 1000 ]; done";
+        do sleep 0.05; i=$((i+1)); [ $i -lt 1000 ] || exit 1; done";
     let ports = "ip netns exec cl sysctl -qw net.ipv4.ip_local_port_range='40000 40001'; rm -f /run/connected";
     let fill = "use IO::Socket::IP; my @k; for my $p (40000, 40001) { my $c; $c = IO::Socket::IP->new(PeerHost => '10.7.0.2', \
         PeerPort => 80, LocalHost => '10.7.0.1', LocalPort => $p) until $c; push @k, $c } sleep 600";
     let ports = format!("{ports}; {connected}");
-    let full_udp = format!(
-        "{UDP_SMALL}"
-    );
     let flood = "ip netns exec cl perl -e 'use IO::Socket::IP; my $s = IO::Socket::IP->new(PeerHost => \"10.7.0.2\", PeerPort => 53, \
         Proto => \"udp\"); for (1..200) { $s->send(\"x\" x 1000) }'";
     run(&[
@@ -65,7 +62,7 @@ pub(crate) fn processes_that_cannot_serve_are_named() -> Result<(), String> {
         Case { name: "descriptors of the server", induce: until_full, programs: &[("sv", &full)], ask: "10.7.0.2:80", cause: "server-fds", errno: Errno::Connects },
         Case { name: "descriptors of the client", induce: until_full, programs: &[("cl", &client), ("sv", &any)], ask: "10.7.0.2:80 --pid PID0", cause: "client-fds", errno: Errno::Any },
         Case { name: "ephemeral ports", induce: &ports, programs: &[("sv", &any), ("cl", fill)], ask: "10.7.0.2:80", cause: "ports-out", errno: Errno::Is(99) },
-        Case { name: "UDP buffer", induce: flood, programs: &[("sv", &full_udp)], ask: "10.7.0.2:53 --proto udp", cause: "udp-buffer-full", errno: Errno::Any },
+        Case { name: "UDP buffer", induce: flood, programs: &[("sv", UDP_SMALL)], ask: "10.7.0.2:53 --proto udp", cause: "udp-buffer-full", errno: Errno::Any },
         Case { name: "stopped, by pid", induce: "kill -STOP PID0", programs: &[("sv", &any)], ask: "PID0", cause: "client-halted", errno: Errno::Any },
     ])
 }

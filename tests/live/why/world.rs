@@ -154,9 +154,8 @@ fn one(case: &Case<'_>) -> Result<(), String> {
         case.programs.iter().map(|(space, script)| perl(space, script)).collect::<Result<_, _>>()?;
     for (space, script) in case.programs {
         // Each server binds one port.
-        let Some(port) = script.split("LocalPort => ").nth(1).and_then(|r| r.split([',', ')', ' ']).next()) else {
-            continue;
-        };
+        let port = script.split("LocalPort => ").nth(1).and_then(|r| r.split([',', ')', ' ']).next());
+        let Some(port) = port.filter(|p| p.parse::<u16>().is_ok()) else { continue };
         let is_up = || sh(&format!("ip netns exec {space} ss -Hlntu sport = :{port}")).ok();
         until(case.name, || is_up().filter(|t| !t.trim().is_empty()))?;
     }
