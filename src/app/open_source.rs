@@ -78,11 +78,7 @@ pub(super) fn open_live(plan: &Plan, engines: Engines) -> Result<Box<dyn Source>
 }
 
 /// Opens the source of the plan for these network namespaces.
-pub(super) fn open_live_in(
-    plan: &Plan,
-    engines: Engines,
-    netns: Netns,
-) -> Result<Box<dyn Source>, RunError> {
+pub(super) fn open_live_in(plan: &Plan, engines: Engines, netns: Netns) -> Result<Box<dyn Source>, RunError> {
     if let Some(scenario) = &plan.demo {
         return Ok(Box::new(ScenarioSource::new(open_scenario(scenario)?)));
     }

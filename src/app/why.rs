@@ -11,7 +11,9 @@ use crate::cli::{Plan, UsageError};
 use crate::collect::PathReader;
 use crate::diagnose::why::{Answer, Client, Outgoing, Verdict, incoming, of_process, outgoing};
 use crate::model::path::{FirstPacket, Stage};
-use crate::model::{Addr, AttrSet, Endpoint, Needs, Netns, Proto, ProtoSet, Reads, Snapshot, State, StateSet, Wants};
+use crate::model::{
+    Addr, AttrSet, Endpoint, Needs, Netns, Proto, ProtoSet, Reads, Snapshot, State, StateSet, Wants,
+};
 use nix::unistd::User;
 use std::sync::Arc;
 use trace::{Tracer, from_neighbour};
@@ -22,12 +24,16 @@ const MAX_PROCESSES: usize = 16;
 /// Answers the question.
 pub(super) fn run(plan: &Plan, why: &WhyPlan) -> Result<ExitStatus, RunError> {
     if !plan.is_live() {
-        return Err(UsageError("why: explains this machine as it is now, not a recording or demo data".into()).into());
+        return Err(UsageError(
+            "why: explains this machine as it is now, not a recording or demo data".into(),
+        )
+        .into());
     }
     let uid = why.user.as_deref().map(user).transpose()?;
     let snap = Reader::open_in(plan, Netns::All, wants(why))?.poll()?;
     let answers = answer(plan, why, uid, &snap)?;
-    let code = answers.iter().map(|a| exit_code(a.verdict)).max_by_key(|code| [0, 2, 3, 1][usize::from(*code)]);
+    let code =
+        answers.iter().map(|a| exit_code(a.verdict)).max_by_key(|code| [0, 2, 3, 1][usize::from(*code)]);
     if why.json {
         print(&text::json(&snap, &answers))?;
     } else {
@@ -155,6 +161,8 @@ fn from_hosts(name: &str) -> Result<Addr, UsageError> {
         words.any(|w| w.eq_ignore_ascii_case(name)).then(|| Addr::from(addr))
     });
     found.next().ok_or_else(|| {
-        UsageError(format!("why: {name:?} is not in /etc/hosts, and asking a resolver sends packets: name the address"))
+        UsageError(format!(
+            "why: {name:?} is not in /etc/hosts, and asking a resolver sends packets: name the address"
+        ))
     })
 }

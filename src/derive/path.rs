@@ -5,7 +5,7 @@ mod tests;
 
 use super::ruleset::fields::Fields;
 use super::ruleset::filter::HookPass;
-use super::ruleset::first_packet::Facts;
+use super::ruleset::first_packet::{Facts, Translations};
 use super::ruleset::program::Program;
 use super::ruleset::sets::Sets;
 use super::ruleset::walk::{Evaluation, Limits};
@@ -14,7 +14,8 @@ use crate::model::nft::{
     NFPROTO_IPV4, NFPROTO_IPV6,
 };
 use crate::model::path::{
-    FirstPacket, HookVerdict, Lookup, NetState, RTN_LOCAL, RTN_UNICAST, RouteAnswer, Stage, Translation, Unread,
+    FirstPacket, HookVerdict, Lookup, NetState, RTN_LOCAL, RTN_UNICAST, RouteAnswer, Stage, Translation,
+    Unread,
 };
 use crate::model::{Addr, Endpoint, Netfilter, Proto};
 use std::collections::BTreeMap;
@@ -60,16 +61,28 @@ impl<'a> Rules<'a> {
         if stage == Stage::Output && self.is_local(&packet.dest.addr) {
             facts.oif = Some("lo");
         }
-        let (found, may_stay) = self.evaluate(|e| facts.translations(e, hook))?;
+        let Translations { found, may_stay } = self.evaluate(|e| facts.translations(e, hook))?;
         let only = found.len() == 1 && !may_stay;
         found.into_iter().next().map(|(location, conditions, to)| {
-            let conditions = if only { String::new() } else if conditions.is_empty() { "one of several".into() } else { conditions };
+            let conditions = if only {
+                String::new()
+            } else if conditions.is_empty() {
+                "one of several".into()
+            } else {
+                conditions
+            };
             Translation { to, location: location.into(), conditions: conditions.into() }
         })
     }
 
     /// The verdict of the filter rules on a packet, whose destination is translated by `to`.
-    pub fn verdict(&self, packet: &FirstPacket, to: Option<Endpoint>, stage: Stage, lookup: &Lookup) -> HookVerdict {
+    pub fn verdict(
+        &self,
+        packet: &FirstPacket,
+        to: Option<Endpoint>,
+        stage: Stage,
+        lookup: &Lookup,
+    ) -> HookVerdict {
         let (oif, local, source) = route_facts(self.net, lookup);
         let mut packet = packet.clone();
         if stage == Stage::Output {
@@ -112,7 +125,13 @@ impl<'a> Rules<'a> {
     }
 
     /// The verdict of the filter rules on the answer to a packet that leaves or reaches the namespace.
-    pub fn reply(&self, packet: &FirstPacket, to: Option<Endpoint>, stage: Stage, lookup: &Lookup) -> HookVerdict {
+    pub fn reply(
+        &self,
+        packet: &FirstPacket,
+        to: Option<Endpoint>,
+        stage: Stage,
+        lookup: &Lookup,
+    ) -> HookVerdict {
         let (oif, local, source) = route_facts(self.net, lookup);
         let client = packet.source.or(if stage == Stage::Output { source } else { None });
         let server = to.unwrap_or(packet.dest);
@@ -152,7 +171,13 @@ impl<'a> Rules<'a> {
                 passes.push((input, HookPass::new(NF_INET_LOCAL_IN)));
             }
             Stage::Input => {
-                let sent = Facts { iif: None, oif: came_in, source_kind: kind(true), dest_kind: kind(false), ..back };
+                let sent = Facts {
+                    iif: None,
+                    oif: came_in,
+                    source_kind: kind(true),
+                    dest_kind: kind(false),
+                    ..back
+                };
                 passes.push((sent.clone(), HookPass::new(NF_INET_LOCAL_OUT)));
                 passes.push((sent, HookPass::new(NF_INET_POST_ROUTING)));
             }

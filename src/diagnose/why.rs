@@ -211,7 +211,9 @@ fn path_steps(snap: &Snapshot, (proto, from): (Proto, u16), hops: &[Hop], end: &
             };
             let mut found = listener::steps(snap, proto, last.dest(), &at);
             if last.netns != from {
-                found.iter_mut().for_each(|s| s.netns = Some(last.net.name.to_string()));
+                for step in &mut found {
+                    step.netns = Some(last.net.name.to_string());
+                }
             }
             steps.extend(found);
         }
@@ -278,7 +280,9 @@ fn conclude(subject: String, steps: Vec<Step>, what: &str, is_connected: bool) -
             let why = step.map_or(String::new(), |s| format!("; {}: {}", s.name, s.evidence));
             (Verdict::Unknown, Certainty::Unknown, format!("no cause visible: {what}{why}"))
         }
-        None => (Verdict::Reachable, Certainty::Certain, format!("reachable: {what}, nothing stands in the way")),
+        None => {
+            (Verdict::Reachable, Certainty::Certain, format!("reachable: {what}, nothing stands in the way"))
+        }
     };
     Answer { subject, verdict, certainty, headline, steps }
 }

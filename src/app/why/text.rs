@@ -1,5 +1,6 @@
 //! An answer as text and as JSON.
 
+use crate::diagnose::cause::Effect;
 use crate::diagnose::why::{Answer, Step};
 use crate::format::wrap;
 use crate::model::Snapshot;
@@ -92,7 +93,7 @@ fn step_json(s: &Step) -> Value {
         "status": s.status,
         "evidence": escape(&s.evidence),
         "cause": s.cause.map(|c| c.name),
-        "effect": s.effect.map(|e| e.text()),
+        "effect": s.effect.map(Effect::text),
         "remedy": s.cause.map(|c| c.remedy),
     })
 }

@@ -5,7 +5,7 @@ use crate::derive::path::Rules;
 use crate::diagnose::why::PathEnd;
 use crate::model::nft::NF_INET_POST_ROUTING;
 use crate::model::path::{
-    FirstPacket, Hop, HookVerdict, Lookup, NetState, RTN_LOCAL, Route, RouteAnswer, Stage,
+    FirstPacket, HookVerdict, Hop, Lookup, NetState, RTN_LOCAL, Route, RouteAnswer, Stage,
 };
 use crate::model::{Addr, Endpoint, Proto, Snapshot};
 
@@ -65,9 +65,11 @@ impl<'a> Tracer<'a> {
             let kept = hop.packet.source.or_else(|| hop.route()?.source);
             let source = if is_source_translated { own() } else { kept };
             let iif = match self.reader.state(to) {
-                Ok(state) => state.addrs.iter().find(|a| a.addr == addr).and_then(|a| {
-                    Some((a.link, state.link(a.link)?.name.clone()))
-                }),
+                Ok(state) => state
+                    .addrs
+                    .iter()
+                    .find(|a| a.addr == addr)
+                    .and_then(|a| Some((a.link, state.link(a.link)?.name.clone()))),
                 Err(e) => {
                     let name = self.snap.sample.namespaces.get(usize::from(number)).map_or("?", |n| &n.name);
                     return (hops, PathEnd::NotEntered(name.to_owned(), reason(&e)));
@@ -109,21 +111,27 @@ impl<'a> Tracer<'a> {
             let each = reader.namespaces().into_iter().take(MAX_NAMESPACES);
             each.filter_map(|(inode, _)| Some((inode, reader.addresses(inode).ok()?))).collect()
         });
-        let mut holders = all.iter().filter(|(inode, addrs)| *inode != from && addrs.contains(addr)).map(|h| h.0);
+        let mut holders =
+            all.iter().filter(|(inode, addrs)| *inode != from && addrs.contains(addr)).map(|h| h.0);
         let first = holders.next()?;
         let others: Vec<u64> = holders.collect();
         if others.is_empty() {
             return Some(first);
         }
         let mac = hop.lookup.neighbour.as_ref().map(|n| &n.mac).filter(|m| !m.is_empty())?;
-        let has_mac = |inode: &u64| {
-            self.reader.state(*inode).is_ok_and(|s| s.links.iter().any(|l| l.mac == *mac))
-        };
+        let has_mac =
+            |inode: &u64| self.reader.state(*inode).is_ok_and(|s| s.links.iter().any(|l| l.mac == *mac));
         std::iter::once(first).chain(others).find(has_mac)
     }
 
     /// A hop for each address of a namespace at which clients of other hosts reach a port.
-    pub(super) fn addresses(&mut self, netns: u16, proto: Proto, port: u16, source: Option<Addr>) -> Vec<Hop> {
+    pub(super) fn addresses(
+        &mut self,
+        netns: u16,
+        proto: Proto,
+        port: u16,
+        source: Option<Addr>,
+    ) -> Vec<Hop> {
         let inode = self.snap.netns_inode(netns);
         let inode = if inode == 0 && netns == 0 { self.reader.own() } else { inode };
         let Ok(net) = self.reader.state(inode) else { return Vec::new() };

@@ -192,10 +192,7 @@ mod tests {
             ],
         );
         let r = policy_rule(&rule).unwrap();
-        assert_eq!(
-            (r.priority, r.action, r.mark, r.uids),
-            (100, 8, Some((7, 0xff)), Some((1000, 1001)))
-        );
+        assert_eq!((r.priority, r.action, r.mark, r.uids), (100, 8, Some((7, 0xff)), Some((1000, 1001))));
         let mut head = [0; 16];
         head[4..8].copy_from_slice(&5u32.to_ne_bytes());
         head[8..12].copy_from_slice(&1u32.to_ne_bytes());

@@ -85,11 +85,14 @@ impl Program<'_> {
 
 /// Kind of a `reject` expression.
 fn reject(data: &[u8], v6: bool) -> Stop {
-    let kind = attribute(data, NFTA_REJECT_TYPE).and_then(|b| b.first_chunk()).map(|b| u32::from_be_bytes(*b));
+    let kind =
+        attribute(data, NFTA_REJECT_TYPE).and_then(|b| b.first_chunk()).map(|b| u32::from_be_bytes(*b));
     let code = attribute(data, NFTA_REJECT_ICMP_CODE).and_then(|b| b.first().copied()).unwrap_or(3);
     match kind {
         Some(NFT_REJECT_TCP_RST) => Stop::Reset,
-        Some(NFT_REJECT_ICMPX_UNREACH) => Stop::Icmp(ICMPX_CODES.get(usize::from(code)).copied().unwrap_or(3)),
+        Some(NFT_REJECT_ICMPX_UNREACH) => {
+            Stop::Icmp(ICMPX_CODES.get(usize::from(code)).copied().unwrap_or(3))
+        }
         // ICMPv6: no route 0, prohibited 1, beyond scope 2, address 3, port 4.
         _ if v6 => Stop::Icmp([0, 13, 1, 1, 3].get(usize::from(code)).copied().unwrap_or(13)),
         _ => Stop::Icmp(code),

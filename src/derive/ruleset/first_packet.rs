@@ -55,6 +55,15 @@ pub(in crate::derive) struct Facts<'a> {
     pub(in crate::derive) translated: bool,
 }
 
+/// New destinations of a packet.
+#[derive(Debug)]
+pub(in crate::derive) struct Translations {
+    /// Location of the rule, conditions that are not known, destination if it is one.
+    pub(in crate::derive) found: Vec<(String, String, Option<Endpoint>)>,
+    /// The packet may stay as it is.
+    pub(in crate::derive) may_stay: bool,
+}
+
 /// Result of the chains of a hook.
 #[derive(Debug)]
 pub(in crate::derive) struct HookResult {
@@ -94,7 +103,11 @@ impl Facts<'_> {
         let state = if self.is_reply { 2 } else { 8 };
         out.set(
             Field::CT_STATE,
-            if untracked { Intervals::union_of(vec![(state, state), (64, 64)]) } else { Intervals::value(state) },
+            if untracked {
+                Intervals::union_of(vec![(state, state), (64, 64)])
+            } else {
+                Intervals::value(state)
+            },
         );
         for (field, kind) in [(Field::SADDR_TYPE, self.source_kind), (Field::DADDR_TYPE, self.dest_kind)] {
             if let Some(kind) = kind {
@@ -159,19 +172,23 @@ impl Facts<'_> {
                 conditions: if may_pass { conditions.into() } else { Box::default() },
             });
         }
-        HookResult { may_pass: may_pass || hits.is_empty(), hits, untracked: found.untracked, complete: found.complete }
+        HookResult {
+            may_pass: may_pass || hits.is_empty(),
+            hits,
+            untracked: found.untracked,
+            complete: found.complete,
+        }
     }
 
-    /// New destinations of this packet by the rules of a hook: location, conditions, destination. The last value: the packet may stay
-    /// as it is; `None` if the rules are too many.
+    /// New destinations of this packet by the rules of a hook; `None` if the rules are too many.
     pub(in crate::derive) fn translations(
         &self,
         evaluation: &mut Evaluation<'_, '_>,
         hook: u32,
-    ) -> Option<(Vec<(String, String, Option<Endpoint>)>, bool)> {
+    ) -> Option<Translations> {
         let stages = evaluation.program.stages(hook, self.family, &|base| base.is_nat);
         if stages.is_empty() {
-            return Some((Vec::new(), true));
+            return Some(Translations { found: Vec::new(), may_stay: true });
         }
         let mut entry = self.entry(hook, false);
         self.narrow(&mut entry, evaluation.fields);
@@ -196,20 +213,18 @@ impl Facts<'_> {
             }
         }
         let may_stay = rest.iter().any(|r| known.conditions(r, evaluation.fields, self.v6).is_some());
-        Some((out, may_stay))
+        Some(Translations { found: out, may_stay })
     }
 
     /// The new destination, if it is one.
     fn endpoint(&self, to: NewDestination) -> Option<Endpoint> {
         let addr = match to.addr {
-            NewAddr::Keep => self.dest,
             // Of packets of this host (`nf_nat_redirect`).
             NewAddr::Local if self.iif.is_none() && self.v6 => Addr::v6(1u128.to_be_bytes()),
             NewAddr::Local if self.iif.is_none() => Addr::v4([127, 0, 0, 1]),
-            NewAddr::Local => self.dest,
-            NewAddr::Unknown => return None,
+            NewAddr::Keep | NewAddr::Local => self.dest,
             NewAddr::Among(first, last) if first == last => text::address(first, self.v6),
-            NewAddr::Among(..) => return None,
+            NewAddr::Unknown | NewAddr::Among(..) => return None,
             to @ NewAddr::Prefix(..) => {
                 text::address(to.translate(text::address_value(&self.dest))?, self.v6)
             }
@@ -219,7 +234,8 @@ impl Facts<'_> {
             NewPorts::Among(first, last) if first == last => first,
             NewPorts::Among(..) => return None,
             NewPorts::Shifted(first, last, base) => {
-                let distance = self.dest_port?.wrapping_sub(base) % (last.saturating_sub(first)).saturating_add(1);
+                let distance =
+                    self.dest_port?.wrapping_sub(base) % (last.saturating_sub(first)).saturating_add(1);
                 first.saturating_add(distance)
             }
         };

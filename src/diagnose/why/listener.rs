@@ -86,8 +86,10 @@ fn end(snap: &Snapshot, s: &Socket) -> String {
 
 /// `postgres listens on 127.0.0.1:5432`, for several sockets.
 fn listing(snap: &Snapshot, rows: &[usize]) -> String {
-    let mut names: Vec<String> =
-        rows.iter().map(|r| format!("{} listens on {}", owner_name(snap, *r), end(snap, snap.socket(*r)))).collect();
+    let mut names: Vec<String> = rows
+        .iter()
+        .map(|r| format!("{} listens on {}", owner_name(snap, *r), end(snap, snap.socket(*r))))
+        .collect();
     names.dedup();
     let more = names.len().saturating_sub(MAX_NAMED);
     names.truncate(MAX_NAMED);
@@ -106,7 +108,8 @@ pub(super) fn steps(snap: &Snapshot, proto: Proto, dest: Endpoint, place: &Place
     let same = |r: &&usize| snap.socket(**r).proto == proto || is_mptcp(snap, **r, proto);
     let candidates: Vec<(usize, Fit)> =
         here.iter().filter(same).map(|r| (*r, fit(snap, *r, &dest.addr, place))).collect();
-    let best = candidates.iter().filter_map(|(_, f)| if let Fit::Serves(n) = f { Some(*n) } else { None }).max();
+    let best =
+        candidates.iter().filter_map(|(_, f)| if let Fit::Serves(n) = f { Some(*n) } else { None }).max();
     if let Some(best) = best {
         let serving: Vec<usize> =
             candidates.iter().filter(|(_, f)| *f == Fit::Serves(best)).map(|(r, _)| *r).collect();
@@ -133,7 +136,11 @@ fn missing(
     let nothing = if proto == Proto::Udp { format!("{nothing} (udp)") } else { nothing };
     if place.translated {
         let others = if here.is_empty() { String::new() } else { format!("; {}", listing(snap, here)) };
-        return Step::fails("listener", &DNAT_DEAD, format!("{nothing}, to which the rule translates{others}"));
+        return Step::fails(
+            "listener",
+            &DNAT_DEAD,
+            format!("{nothing}, to which the rule translates{others}"),
+        );
     }
     let of = |wanted: Fit| -> Vec<usize> {
         candidates.iter().filter(|(_, f)| *f == wanted).map(|(r, _)| *r).collect()
@@ -155,7 +162,11 @@ fn missing(
     }
     let by_family = of(Fit::Family);
     if !by_family.is_empty() {
-        return Step::fails("listener", &OTHER_FAMILY, format!("{nothing}; {} only", listing(snap, &by_family)));
+        return Step::fails(
+            "listener",
+            &OTHER_FAMILY,
+            format!("{nothing}; {} only", listing(snap, &by_family)),
+        );
     }
     let other = |r: &&usize| matches!(snap.socket(**r).proto, Proto::Tcp | Proto::Udp);
     let by_proto: Vec<usize> = here.iter().filter(other).copied().collect();
@@ -167,7 +178,8 @@ fn missing(
     let elsewhere = |r: &&usize| snap.socket(**r).id.netns != place.netns && snap.socket(**r).proto == proto;
     let elsewhere: Vec<usize> = all.iter().filter(elsewhere).copied().collect();
     if let Some(first) = elsewhere.first().filter(|_| place.is_local) {
-        let name = snap.sample.namespaces.get(usize::from(snap.socket(*first).id.netns)).map_or("?", |n| &n.name);
+        let name =
+            snap.sample.namespaces.get(usize::from(snap.socket(*first).id.netns)).map_or("?", |n| &n.name);
         let text = format!("{nothing}; {} in namespace {name}", listing(snap, &elsewhere));
         return Step::fails("listener", &OTHER_NAMESPACE, text);
     }

@@ -2,13 +2,13 @@
 
 use super::{Status, Step};
 use crate::diagnose::cause::{
-    CONNTRACK_FULL, Cause, Effect, FORWARDING_OFF, LINK_DOWN, MARTIAN, NEIGHBOUR_FAILED, NO_CARRIER, NO_ROUTE,
-    POLICY_DROPS, REPLY_STOPPED, ROUTE_BLACKHOLE, ROUTE_PROHIBIT, ROUTE_UNREACHABLE, RP_FILTER, RULE_DROPS,
-    RULE_QUEUES, RULE_REJECTS,
+    CONNTRACK_FULL, Cause, Effect, FORWARDING_OFF, LINK_DOWN, MARTIAN, NEIGHBOUR_FAILED, NO_CARRIER,
+    NO_ROUTE, POLICY_DROPS, REPLY_STOPPED, ROUTE_BLACKHOLE, ROUTE_PROHIBIT, ROUTE_UNREACHABLE, RP_FILTER,
+    RULE_DROPS, RULE_QUEUES, RULE_REJECTS,
 };
 use crate::format::thousands;
 use crate::model::path::{
-    Hop, HookVerdict, NUD_FAILED, NUD_INCOMPLETE, PolicyRule, RTN_BLACKHOLE, RTN_LOCAL, RTN_PROHIBIT,
+    HookVerdict, Hop, NUD_FAILED, NUD_INCOMPLETE, PolicyRule, RTN_BLACKHOLE, RTN_LOCAL, RTN_PROHIBIT,
     RTN_UNREACHABLE, RouteAnswer, RuleHit, Stage, Stop, Unread,
 };
 use crate::model::{Addr, Proto};
@@ -97,7 +97,8 @@ fn route(hop: &Hop) -> Step {
         return Step::ok("route", format!("{dest} is an address of {}", hop.net.name));
     }
     let via = r.gateway.map_or(String::new(), |g| format!(" via {g}"));
-    let mtu = r.mtu.or_else(|| hop.net.link(r.oif).map(|l| l.mtu)).map_or(String::new(), |m| format!(", mtu {m}"));
+    let mtu =
+        r.mtu.or_else(|| hop.net.link(r.oif).map(|l| l.mtu)).map_or(String::new(), |m| format!(", mtu {m}"));
     Step::ok("route", format!("{dest}{via} dev {name}, table {}{mtu}", table_name(r.table)))
 }
 
@@ -232,7 +233,9 @@ fn passes_text(hop: &Hop) -> String {
         (Stage::Input, _) => "input",
         (Stage::Forward, _) => "forward",
     };
-    if hop.net.unread(Unread::Firewall).is_some() { return hooks.to_owned() }
+    if hop.net.unread(Unread::Firewall).is_some() {
+        return hooks.to_owned();
+    }
     format!("{hooks}: no rule stops it")
 }
 
@@ -272,7 +275,7 @@ fn stopped(hop: &Hop, hit: &RuleHit, v6: bool) -> Step {
     Step { effect: Some(effect), ..Step::fails("firewall", cause, text) }
 }
 
-/// Effect of an ICMP code on connect() (`icmp_err_convert` in net/ipv4/icmp.c).
+/// Effect of an ICMP code on `connect()` (`icmp_err_convert` in net/ipv4/icmp.c).
 const fn icmp_effect(code: u8, v6: bool) -> Effect {
     match code {
         0 | 6 | 9 | 11 => Effect::NetUnreachable,

@@ -30,11 +30,16 @@ pub(super) fn steps(snap: &Snapshot, process: usize) -> Vec<Step> {
     for (remote, (count, repeated)) in waiting.iter().take(MAX_NAMED) {
         let text = format!("{count} connecting to {remote}, SYN repeated {repeated} times without an answer");
         let step = Step::fails("connections", &NO_ANSWER, text);
-        out.push(if *repeated > 0 { step.likely() } else { Step { status: Status::Ok, cause: None, ..step } });
+        out.push(if *repeated > 0 {
+            step.likely()
+        } else {
+            Step { status: Status::Ok, cause: None, ..step }
+        });
     }
     let stuck = tcp().filter(|(_, s)| s.state == State::Established && s.timer.kind == TimerKind::On);
     for (_, s) in stuck.filter(|(_, s)| s.timer.retrans >= MANY_RETRANSMITS).take(MAX_NAMED) {
-        let text = format!("{} repeats a segment, {} times without an acknowledgement", s.remote, s.timer.retrans);
+        let text =
+            format!("{} repeats a segment, {} times without an acknowledgement", s.remote, s.timer.retrans);
         out.push(Step::fails("connections", &RETRANSMITS, text).likely());
     }
     for (_, s) in tcp().filter(|(_, s)| s.timer.kind == TimerKind::Persist).take(MAX_NAMED) {

@@ -37,7 +37,8 @@ pub(super) fn steps((pairs, netns): (&Snapshot, u16), q: &Outgoing, first: &Hop)
         let left = thousands(left as u64);
         return vec![Step::ok("source", format!("{source}, {left} ephemeral ports left for {}", q.dest))];
     }
-    let waits = if waits > 0 { format!(", {} of them in TIME_WAIT", thousands(waits as u64)) } else { String::new() };
+    let waits =
+        if waits > 0 { format!(", {} of them in TIME_WAIT", thousands(waits as u64)) } else { String::new() };
     let text = format!(
         "no ephemeral port of {low}-{high} left from {source} to {}, {} taken{waits}",
         q.dest,
@@ -66,7 +67,7 @@ fn is_in(s: &Socket, (netns, proto): (u16, Proto), (low, high): (u16, u16)) -> b
     s.id.netns == netns && s.proto == proto && (low..=high).contains(&s.local.port)
 }
 
-/// True for a socket whose port connect() does not choose: one that was bound to it by the application.
+/// True for a socket whose port `connect()` does not choose: one that was bound to it by the application.
 fn blocks(s: &Socket, source: Addr) -> bool {
     let overlaps = s.local.addr.is_any() || s.local.addr == source;
     overlaps && (s.is_listener() || s.auto_port == Some(false))

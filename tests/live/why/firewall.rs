@@ -93,12 +93,30 @@ fn bk_of(script: &str) -> &'static [(&'static str, &'static str)] {
 
 pub(crate) fn translations_to_nobody_are_named() -> Result<(), String> {
     let dnat = |to: &str| {
-        nft("sv", &format!("table ip n {{ chain p {{ type nat hook prerouting priority -100; tcp dport 8080 dnat to {to}; }}\n}}"))
+        nft(
+            "sv",
+            &format!(
+                "table ip n {{ chain p {{ type nat hook prerouting priority -100; tcp dport 8080 dnat to {to}; }}\n}}"
+            ),
+        )
     };
-    let here = nft("cl", "table ip n { chain o { type nat hook output priority -100; tcp dport 8080 dnat to 10.7.0.2:81; }\n}");
-    let redirect = nft("sv", "table ip n { chain p { type nat hook prerouting priority -100; tcp dport 8080 redirect to :81; }\n}");
+    let here = nft(
+        "cl",
+        "table ip n { chain o { type nat hook output priority -100; tcp dport 8080 dnat to 10.7.0.2:81; }\n}",
+    );
+    let redirect = nft(
+        "sv",
+        "table ip n { chain p { type nat hook prerouting priority -100; tcp dport 8080 redirect to :81; }\n}",
+    );
     let any = accepts("0.0.0.0", 80);
-    let dead = |name, induce: &'static str, ask| Case { name, induce, programs: &[], ask, cause: "forward-dead", errno: REFUSED };
+    let dead = |name, induce: &'static str, ask| Case {
+        name,
+        induce,
+        programs: &[],
+        ask,
+        cause: "forward-dead",
+        errno: REFUSED,
+    };
     let leak = |s: String| -> &'static str { Box::leak(s.into_boxed_str()) };
     run(&[
         dead("nobody", leak(dnat("10.8.0.2:80")), "10.7.0.2:8080"),

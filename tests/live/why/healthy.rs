@@ -6,7 +6,8 @@ use crate::netns::sh;
 use crate::wait::until;
 
 pub(crate) fn healthy_paths_are_reachable() -> Result<(), String> {
-    let (any, dual, behind, here) = (accepts("0.0.0.0", 80), accepts("::", 80), accepts("10.8.0.2", 80), accepts("127.0.0.1", 80));
+    let (any, dual, behind, here) =
+        (accepts("0.0.0.0", 80), accepts("::", 80), accepts("10.8.0.2", 80), accepts("127.0.0.1", 80));
     let udp = "use IO::Socket::IP; my $l = IO::Socket::IP->new(Type => 2, LocalHost => '10.7.0.2', LocalPort => 53, Proto => 'udp') or die; sleep 600";
     let usual = "ip netns exec sv nft -f - <<'N'
 table inet f {
@@ -24,9 +25,10 @@ table ip n { chain p { type nat hook prerouting priority -100; tcp dport 8080 dn
 N";
     let iptables = "for r in '-P INPUT DROP' '-A INPUT -m state --state RELATED,ESTABLISHED -j ACCEPT' '-A INPUT -i lo -j ACCEPT' \
         '-A INPUT -p tcp -m multiport --dports 22,80 -m conntrack --ctstate NEW -j ACCEPT'; do ip netns exec sv iptables-nft $r; done";
-    let case = |name, induce, programs, ask| Case { name, induce, programs, ask, cause: "", errno: Errno::Connects };
-    let (sv, two, bk, cl): (&[(&str, &str)], &[(&str, &str)], &[(&str, &str)], &[(&str, &str)]) =
-        (&[("sv", &any)], &[("sv", &dual)], &[("bk", &behind)], &[("cl", &here)]);
+    let case =
+        |name, induce, programs, ask| Case { name, induce, programs, ask, cause: "", errno: Errno::Connects };
+    let (sv, two, bk, cl) = ([("sv", &*any)], [("sv", &*dual)], [("bk", &*behind)], [("cl", &*here)]);
+    let (sv, two, bk, cl) = (&sv[..], &two[..], &bk[..], &cl[..]);
     run(&[
         case("plain", "", sv, "10.7.0.2:80"),
         case("IPv6", "", two, "[fd07::2]:80"),
@@ -37,10 +39,29 @@ N";
         case("usual firewall, routed", usual, bk, "10.8.0.2:80"),
         case("translated", dnat, bk, "10.7.0.2:8080"),
         case("iptables", iptables, sv, "10.7.0.2:80"),
-        case("strict rp_filter", "ip netns exec sv sysctl -qw net.ipv4.conf.all.rp_filter=1", sv, "10.7.0.2:80"),
+        case(
+            "strict rp_filter",
+            "ip netns exec sv sysctl -qw net.ipv4.conf.all.rp_filter=1",
+            sv,
+            "10.7.0.2:80",
+        ),
         case("other mark", "ip -n cl rule add fwmark 7 prohibit", sv, "10.7.0.2:80"),
-        Case { name: "UDP", induce: "", programs: &[("sv", udp)], ask: "10.7.0.2:53 --proto udp", cause: "", errno: Errno::Any },
-        Case { name: "port", induce: usual, programs: sv, ask: ":80 --netns sv", cause: "", errno: Errno::Any },
+        Case {
+            name: "UDP",
+            induce: "",
+            programs: &[("sv", udp)],
+            ask: "10.7.0.2:53 --proto udp",
+            cause: "",
+            errno: Errno::Any,
+        },
+        Case {
+            name: "port",
+            induce: usual,
+            programs: sv,
+            ask: ":80 --netns sv",
+            cause: "",
+            errno: Errno::Any,
+        },
         Case { name: "process", induce: "", programs: sv, ask: "PID0", cause: "", errno: Errno::Any },
     ])
 }
@@ -53,7 +74,9 @@ pub(crate) fn ordinary_user_gets_no_wrong_certain_verdict() -> Result<(), String
     until("the listener", || {
         sh("ip netns exec cl ss -Hlnt sport = :80").ok().filter(|t| !t.trim().is_empty())
     })?;
-    sh("ip netns exec cl nft 'add table ip f; add chain ip f o { type filter hook output priority 0; }; add rule ip f o tcp dport 80 drop'")?;
+    sh(
+        "ip netns exec cl nft 'add table ip f; add chain ip f o { type filter hook output priority 0; }; add rule ip f o tcp dport 80 drop'",
+    )?;
     for (target, verdict, cause) in [
         ("127.0.0.1:80", "unknown", None),
         ("10.7.0.2:80", "unknown", None),
@@ -61,7 +84,9 @@ pub(crate) fn ordinary_user_gets_no_wrong_certain_verdict() -> Result<(), String
         ("10.7.0.1:80", "cause", Some("loopback-only")),
     ] {
         let answer = ask_as(&USER, target)?;
-        check(answer["verdict"] == verdict && answer["cause"].as_str() == cause, || format!("{target}: {answer:#}"))?;
+        check(answer["verdict"] == verdict && answer["cause"].as_str() == cause, || {
+            format!("{target}: {answer:#}")
+        })?;
         check(answer["certainty"] != "certain", || format!("{target}: {answer:#}"))?;
         let steps = answer["steps"].as_array().cloned().unwrap_or_default();
         let hidden = steps.iter().find(|s| s["status"] == "not-visible");

@@ -13,11 +13,41 @@ pub(crate) fn routes_that_fail_are_named() -> Result<(), String> {
     let case = |name, induce, ask, cause, errno| Case { name, induce, programs: sv, ask, cause, errno };
     run(&[
         case("no route", "ip -n cl route del default", "10.9.0.1:80", "no-route", NET),
-        case("unreachable", "ip -n cl route add unreachable 10.9.0.0/24", "10.9.0.1:80", "route-unreachable", HOST),
-        case("prohibit", "ip -n cl route add prohibit 10.9.0.0/24", "10.9.0.1:80", "route-prohibit", Errno::Is(13)),
-        case("blackhole", "ip -n cl route add blackhole 10.9.0.0/24", "10.9.0.1:80", "route-blackhole", Errno::Is(22)),
-        case("mark", "ip -n cl rule add fwmark 7 prohibit", "10.7.0.2:80 --mark 7", "route-prohibit", Errno::Is(13)),
-        case("user", "ip -n cl rule add uidrange 65534-65534 blackhole", "10.7.0.2:80 --as 65534", "route-blackhole", Errno::Is(22)),
+        case(
+            "unreachable",
+            "ip -n cl route add unreachable 10.9.0.0/24",
+            "10.9.0.1:80",
+            "route-unreachable",
+            HOST,
+        ),
+        case(
+            "prohibit",
+            "ip -n cl route add prohibit 10.9.0.0/24",
+            "10.9.0.1:80",
+            "route-prohibit",
+            Errno::Is(13),
+        ),
+        case(
+            "blackhole",
+            "ip -n cl route add blackhole 10.9.0.0/24",
+            "10.9.0.1:80",
+            "route-blackhole",
+            Errno::Is(22),
+        ),
+        case(
+            "mark",
+            "ip -n cl rule add fwmark 7 prohibit",
+            "10.7.0.2:80 --mark 7",
+            "route-prohibit",
+            Errno::Is(13),
+        ),
+        case(
+            "user",
+            "ip -n cl rule add uidrange 65534-65534 blackhole",
+            "10.7.0.2:80 --as 65534",
+            "route-blackhole",
+            Errno::Is(22),
+        ),
         case("neighbour", "", "10.7.0.9:80", "neighbour-failed", HOST),
         case("link down", "ip -n cl link set c0 down", "10.7.0.2:80", "link-down", NET),
         case("no carrier", "ip -n sv link set s0 down", "10.7.0.2:80", "no-carrier", Errno::Any),
@@ -37,7 +67,13 @@ pub(crate) fn routes_that_fail_are_named() -> Result<(), String> {
             "forwarding-off",
             TIMEOUT,
         ),
-        case("no route behind", "ip -n sv addr del 10.8.0.1/24 dev s1", "10.8.0.2:80", "no-route", Errno::Any),
+        case(
+            "no route behind",
+            "ip -n sv addr del 10.8.0.1/24 dev s1",
+            "10.8.0.2:80",
+            "no-route",
+            Errno::Any,
+        ),
     ])?;
     agrees_with_ip_route_get()
 }
@@ -54,7 +90,11 @@ fn agrees_with_ip_route_get() -> Result<(), String> {
         let dev = text.split(" dev ").nth(1).and_then(|r| r.split(' ').next()).unwrap_or("");
         let answer = super::world::ask(&format!("{dest}:80"))?;
         let steps = answer["steps"].as_array().cloned().unwrap_or_default();
-        let route = steps.iter().find(|s| s["step"] == "route").map(|s| s["evidence"].to_string()).unwrap_or_default();
+        let route = steps
+            .iter()
+            .find(|s| s["step"] == "route")
+            .map(|s| s["evidence"].to_string())
+            .unwrap_or_default();
         let is_local = text.starts_with("local") && route.contains("is an address of");
         check(is_local || route.contains(&format!("dev {dev}")), || format!("{text}: {route}"))?;
     }
@@ -69,10 +109,45 @@ pub(crate) fn first_of_several_causes_is_named() -> Result<(), String> {
     let stopped = format!("kill -STOP PID0; {drop}");
     let prohibit = format!("ip -n cl route add prohibit 10.7.0.2/32; {drop}");
     run(&[
-        Case { name: "drop, nobody", induce: drop, programs: &[], ask: "10.7.0.2:80", cause: "rule-drops", errno: TIMEOUT },
-        Case { name: "drop, loopback", induce: drop, programs: &[("sv", &loopback)], ask: "10.7.0.2:80", cause: "rule-drops", errno: TIMEOUT },
-        Case { name: "reject, drop", induce: &both, programs: &[("sv", &any)], ask: "10.7.0.2:80", cause: "rule-rejects", errno: REFUSED },
-        Case { name: "stopped, drop", induce: &stopped, programs: &[("sv", &any)], ask: "10.7.0.2:80", cause: "rule-drops", errno: TIMEOUT },
-        Case { name: "prohibit, drop", induce: &prohibit, programs: &[], ask: "10.7.0.2:80", cause: "route-prohibit", errno: Errno::Is(13) },
+        Case {
+            name: "drop, nobody",
+            induce: drop,
+            programs: &[],
+            ask: "10.7.0.2:80",
+            cause: "rule-drops",
+            errno: TIMEOUT,
+        },
+        Case {
+            name: "drop, loopback",
+            induce: drop,
+            programs: &[("sv", &loopback)],
+            ask: "10.7.0.2:80",
+            cause: "rule-drops",
+            errno: TIMEOUT,
+        },
+        Case {
+            name: "reject, drop",
+            induce: &both,
+            programs: &[("sv", &any)],
+            ask: "10.7.0.2:80",
+            cause: "rule-rejects",
+            errno: REFUSED,
+        },
+        Case {
+            name: "stopped, drop",
+            induce: &stopped,
+            programs: &[("sv", &any)],
+            ask: "10.7.0.2:80",
+            cause: "rule-drops",
+            errno: TIMEOUT,
+        },
+        Case {
+            name: "prohibit, drop",
+            induce: &prohibit,
+            programs: &[],
+            ask: "10.7.0.2:80",
+            cause: "route-prohibit",
+            errno: Errno::Is(13),
+        },
     ])
 }

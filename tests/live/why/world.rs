@@ -36,7 +36,7 @@ impl Drop for World {
 /// Outcome of the oracle: `errno` of a real connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Errno {
-    /// The connect is not made: its outcome is not an error of connect().
+    /// The connect is not made: its outcome is not an error of `connect()`.
     Any,
     Connects,
     Is(i32),
@@ -134,7 +134,9 @@ fn connect(ask: &str, is_refusal: bool) -> Result<i32, String> {
         .output()
         .map_err(|e| e.to_string())?;
     let text = String::from_utf8_lossy(&out.stdout);
-    text.trim().parse().map_err(|e| format!("connect {ask}: {e}: {text} {}", String::from_utf8_lossy(&out.stderr)))
+    text.trim()
+        .parse()
+        .map_err(|e| format!("connect {ask}: {e}: {text} {}", String::from_utf8_lossy(&out.stderr)))
 }
 
 /// Induces each cause alone and compares the answer with the real connect.
