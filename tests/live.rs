@@ -267,7 +267,7 @@ const CASES: &[Case] = cases! {
         listeners_that_do_not_serve_are_named
         processes_that_cannot_serve_are_named
         rules_that_stop_a_packet_are_named
-        translations_to_nobody_are_named
+        translations_without_a_listener_are_named
         routes_that_fail_are_named
         first_of_several_causes_is_named
         healthy_paths_are_reachable

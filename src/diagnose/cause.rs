@@ -105,7 +105,7 @@ causes! {
     /// Carrier.
     NO_CARRIER "no-carrier" TimesOut
         "The interface on the route has no carrier: nothing that it sends arrives."
-        "Check the cable, the switch port, or the other side of the veth pair.";
+        "Check the cable, the switch port, or the peer of the veth pair.";
     /// Neighbour.
     NEIGHBOUR_FAILED "neighbour-failed" HostUnreachable
         "The next hop does not answer ARP or neighbour discovery."
@@ -209,11 +209,11 @@ causes! {
     /// SYN without answer.
     NO_ANSWER "no-answer" TimesOut
         "Connections of this host to the destination wait for an answer to their SYN."
-        "The loss is behind this host: check firewalls on the way and the destination itself.";
+        "The loss is behind this host: check firewalls on the path and the destination itself.";
     /// Retransmissions.
     RETRANSMITS "retransmits" TimesOut
         "Connections to the destination repeat segments without an acknowledgement."
-        "Look for loss on the way, or an MTU that only large packets meet.";
+        "Look for loss on the path, or an MTU that only large packets meet.";
     /// Zero window.
     ZERO_WINDOW "zero-window" NotServed
         "The receiver of an open connection has closed its window: its application does not read."

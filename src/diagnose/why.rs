@@ -155,7 +155,7 @@ pub struct Outgoing {
     pub client: Client,
 }
 
-/// How a path ends.
+/// End of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PathEnd {
     /// At a hop, by its route or delivered to a socket there.

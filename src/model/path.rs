@@ -9,7 +9,7 @@ use super::sample::Netfilter;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// First packet of a connection, as far as it is known.
+/// First packet of a connection, with the fields that are known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FirstPacket {
     /// TCP or UDP.
@@ -156,7 +156,7 @@ pub struct Neighbour {
 
 /// `NUD_INCOMPLETE`: being resolved.
 pub const NUD_INCOMPLETE: u16 = 0x01;
-/// `NUD_FAILED`: nobody answered.
+/// `NUD_FAILED`: no answer.
 pub const NUD_FAILED: u16 = 0x20;
 
 /// Network namespace as read.
@@ -176,7 +176,7 @@ pub struct NetState {
     pub netfilter: Option<Netfilter>,
     /// Settings by their path below `/proc/sys/net`.
     pub sysctls: BTreeMap<Box<str>, Box<str>>,
-    /// What was not read, with the reason.
+    /// Parts that were not read, with the reason.
     pub unread: Vec<(Unread, Box<str>)>,
 }
 
@@ -222,7 +222,7 @@ pub struct Lookup {
     pub neighbour: Option<Neighbour>,
 }
 
-/// How a rule stops packets.
+/// Effect of a rule that stops packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stop {
     /// Silently.
@@ -302,7 +302,7 @@ pub struct Hop {
     pub lookup: Lookup,
     /// Verdict of the rules on the packet.
     pub verdict: HookVerdict,
-    /// Verdict of the rules on the answer, where it comes back through this namespace.
+    /// Verdict of the rules on the answer, which returns through this namespace.
     pub reply: HookVerdict,
 }
 

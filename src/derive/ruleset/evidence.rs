@@ -59,7 +59,7 @@ impl Program<'_> {
         })
     }
 
-    /// How a rule answers the packets that it rejects.
+    /// Answer of a rule to the packets that it rejects.
     pub(super) fn rejects_with(&self, id: RuleId, v6: bool) -> Stop {
         let by_target = |info: &[u8]| {
             let with = info.first_chunk().map_or(usize::MAX, |b| u32::from_ne_bytes(*b) as usize);

@@ -29,7 +29,7 @@ pub(super) struct Place {
     pub(super) translated: bool,
 }
 
-/// How a socket relates to an endpoint.
+/// Relation of a socket to an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fit {
     /// It gets the packet; the higher, the more specific.

@@ -1,4 +1,4 @@
-//! Rules that stop the packet or its answer, and those that translate it to nobody.
+//! Rules that stop the packet or its answer, and those that translate it to an endpoint without a listener.
 
 use super::world::{Case, Errno, REFUSED, TIMEOUT, accepts, run};
 
@@ -91,7 +91,7 @@ fn bk_of(script: &str) -> &'static [(&'static str, &'static str)] {
     Box::leak(Box::new([("bk", &*Box::leak(script.to_owned().into_boxed_str()))]))
 }
 
-pub(crate) fn translations_to_nobody_are_named() -> Result<(), String> {
+pub(crate) fn translations_without_a_listener_are_named() -> Result<(), String> {
     let dnat = |to: &str| {
         nft(
             "sv",
@@ -119,7 +119,7 @@ pub(crate) fn translations_to_nobody_are_named() -> Result<(), String> {
     };
     let leak = |s: String| -> &'static str { Box::leak(s.into_boxed_str()) };
     run(&[
-        dead("nobody", leak(dnat("10.8.0.2:80")), "10.7.0.2:8080"),
+        dead("no listener", leak(dnat("10.8.0.2:80")), "10.7.0.2:8080"),
         dead("output", leak(here), "10.9.9.9:8080"),
         dead("redirect", leak(redirect), "10.7.0.2:8080"),
         Case {

@@ -110,7 +110,7 @@ pub(crate) fn first_of_several_causes_is_named() -> Result<(), String> {
     let prohibit = format!("ip -n cl route add prohibit 10.7.0.2/32; {drop}");
     run(&[
         Case {
-            name: "drop, nobody",
+            name: "drop, no listener",
             induce: drop,
             programs: &[],
             ask: "10.7.0.2:80",
