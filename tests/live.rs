@@ -272,6 +272,7 @@ const CASES: &[Case] = cases! {
         first_of_several_causes_is_named
         healthy_paths_are_reachable
         ordinary_user_gets_no_wrong_certain_verdict
+        rules_with_unknown_conditions_are_never_certain
     }
     Root packets ["ip", "nft", "iptables-nft-restore", "iptables-legacy-restore", "conntrack", "perl"] {
         kube_proxy_with_2_to_50_endpoints_sends_packets_to_the_target_of_forwards

@@ -107,6 +107,9 @@ fn answer(plan: &Plan, why: &WhyPlan, uid: Option<u32>, snap: &Snapshot) -> Resu
         }
         Target::Name(name) => return by_name(snap, name),
     };
+    if let Some(pid) = why.pid.filter(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists()) {
+        return Err(UsageError(format!("--pid: no process {pid}")).into());
+    }
     let process = why.pid.and_then(|pid| snap.sample.processes.iter().find(|p| p.info.pid == pid));
     let own = rustix::process::geteuid().as_raw();
     let uid = uid.or_else(|| process.map(|p| p.info.uid)).unwrap_or(own);

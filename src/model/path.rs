@@ -248,6 +248,8 @@ pub struct RuleHit {
     pub packets: Option<u64>,
     /// Conditions that are not known of the packet; empty if it stops every one.
     pub conditions: Box<str>,
+    /// A condition is a rate limit or a random choice, which only some packets meet.
+    pub by_chance: bool,
 }
 
 /// Verdict of the rules at the hooks that a packet passes.

@@ -12,6 +12,9 @@ mod route;
 mod world;
 
 pub(crate) use firewall::{rules_that_stop_a_packet_are_named, translations_without_a_listener_are_named};
-pub(crate) use healthy::{healthy_paths_are_reachable, ordinary_user_gets_no_wrong_certain_verdict};
+pub(crate) use healthy::{
+    healthy_paths_are_reachable, ordinary_user_gets_no_wrong_certain_verdict,
+    rules_with_unknown_conditions_are_never_certain,
+};
 pub(crate) use listener::{listeners_that_do_not_serve_are_named, processes_that_cannot_serve_are_named};
 pub(crate) use route::{first_of_several_causes_is_named, routes_that_fail_are_named};

@@ -14,7 +14,7 @@ use std::io::IsTerminal;
 /// Width of the text on a terminal that does not report its own.
 const WIDTH: usize = 80;
 /// Columns before the evidence of a step.
-const INDENT: usize = 26;
+const INDENT: usize = 28;
 
 /// The answers as text: the answer in one line, then the steps.
 pub(super) fn text(answers: &[Answer]) -> String {
@@ -41,12 +41,12 @@ fn push_answer(out: &mut String, a: &Answer, width: usize) {
     let first = a.steps.iter().position(Step::is_failure);
     for (i, s) in a.steps.iter().enumerate() {
         let at = s.netns.as_ref().map_or(String::new(), |n| format!("[{n}] "));
-        let _ = write!(out, "  {:<11}  {:<11}", s.status.name(), s.name);
+        let _ = write!(out, "  {:<11}  {:<13}", s.status.name(), s.name);
         wrapped(out, &format!("{at}{}", s.evidence), INDENT, width);
         if let Some(cause) = s.cause.filter(|_| first == Some(i)) {
-            let _ = write!(out, "  {:<11}  {:<11}", "", "do");
+            let _ = write!(out, "  {:<11}  {:<13}", "", "do");
             wrapped(out, cause.remedy, INDENT, width);
-            let _ = write!(out, "  {:<11}  {:<11}", "", "more");
+            let _ = write!(out, "  {:<11}  {:<13}", "", "more");
             wrapped(out, &format!("sockscope explain {}", cause.name), INDENT, width);
         }
     }

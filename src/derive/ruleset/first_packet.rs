@@ -170,6 +170,7 @@ impl Facts<'_> {
                 location: location.into(),
                 packets: evaluation.program.packets_counted(d.rule),
                 conditions: if may_pass { conditions.into() } else { Box::default() },
+                by_chance: may_pass && Known::is_by_chance(&d.packets),
             });
         }
         HookResult {
@@ -259,6 +260,11 @@ impl<'a> Known<'a> {
             }
         }
         Self { entry, values }
+    }
+
+    /// True if a part depends on a rate limit or a random choice.
+    fn is_by_chance(part: &PacketBox) -> bool {
+        part.fields().iter().any(|(f, values)| f.is_random() && *values != f.all())
     }
 
     /// The conditions of a part that are not known to hold, in words; `None` if one is known not to hold.

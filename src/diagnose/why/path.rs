@@ -219,7 +219,9 @@ fn firewall(hop: &Hop) -> Step {
         HookVerdict::Passes => Step::ok("firewall", passes_text(hop)),
         HookVerdict::Unknown(why) => Step::not_visible("firewall", &**why),
         HookVerdict::Stopped(hit) => stopped(hop, hit, v6),
-        HookVerdict::Maybe(hits) => match hits.first() {
+        HookVerdict::Maybe(hits) => match hits.iter().find(|h| !h.by_chance).or(hits.first()) {
+            // Most packets are within a rate limit.
+            Some(hit) if hit.by_chance => Step::not_visible("firewall", stopped(hop, hit, v6).evidence),
             Some(hit) => stopped(hop, hit, v6).likely(),
             None => Step::ok("firewall", passes_text(hop)),
         },
@@ -306,7 +308,7 @@ fn reply(hop: &Hop) -> Option<Step> {
     }
     let hit = match &hop.reply {
         HookVerdict::Stopped(hit) => hit,
-        HookVerdict::Maybe(hits) => hits.first()?,
+        HookVerdict::Maybe(hits) => hits.iter().find(|h| !h.by_chance)?,
         HookVerdict::Passes | HookVerdict::Unknown(_) => return None,
     };
     let at = hook_name(hit.hook);

@@ -66,6 +66,31 @@ N";
     ])
 }
 
+/// A rule that depends on what is not known of a packet is no certain cause, and one within a rate limit none at all.
+pub(crate) fn rules_with_unknown_conditions_are_never_certain() -> Result<(), String> {
+    let _world = World::new()?;
+    let _server = perl("sv", &accepts("0.0.0.0", 80))?;
+    until("the listener", || {
+        sh("ip netns exec sv ss -Hlnt sport = :80").ok().filter(|t| !t.trim().is_empty())
+    })?;
+    for (rule, verdict, certainty) in [
+        ("tcp dport 80 limit rate over 5/second drop", "unknown", "unknown"),
+        ("meta length 60 tcp dport 80 drop", "cause", "likely"),
+        ("tcp dport 80 numgen random mod 2 0 drop", "unknown", "unknown"),
+        ("tcp dport 81 limit rate over 5/second drop", "reachable", "certain"),
+    ] {
+        sh(&format!(
+            "ip netns exec sv nft 'flush ruleset; add table ip f; \
+             add chain ip f i {{ type filter hook input priority 0; }}; add rule ip f i {rule}'"
+        ))?;
+        let answer = ask_as(&[], "10.7.0.2:80")?;
+        check(answer["verdict"] == verdict && answer["certainty"] == certainty, || {
+            format!("{rule}: {answer:#}")
+        })?;
+    }
+    Ok(())
+}
+
 /// Rules and other namespaces are not visible to an ordinary user: neither reachable nor a certain cause.
 pub(crate) fn ordinary_user_gets_no_wrong_certain_verdict() -> Result<(), String> {
     const USER: [&str; 4] = ["setpriv", "--reuid=65534", "--clear-groups", "--"];
