@@ -280,8 +280,9 @@ fn conclude(subject: String, steps: Vec<Step>, what: &str, is_connected: bool) -
             let why = step.map_or(String::new(), |s| format!("; {}: {}", s.name, s.evidence));
             (Verdict::Unknown, Certainty::Unknown, format!("no cause visible: {what}{why}"))
         }
+        // Programs of BPF and security modules can still refuse: only a connection is proof.
         None => {
-            (Verdict::Reachable, Certainty::Certain, format!("reachable: {what}, nothing stands in the way"))
+            (Verdict::Reachable, Certainty::Likely, format!("reachable: {what}, nothing stands in the way"))
         }
     };
     Answer { subject, verdict, certainty, headline, steps }

@@ -77,7 +77,7 @@ pub(crate) fn rules_with_unknown_conditions_are_never_certain() -> Result<(), St
         ("tcp dport 80 limit rate over 5/second drop", "unknown", "unknown"),
         ("meta length 60 tcp dport 80 drop", "cause", "likely"),
         ("tcp dport 80 numgen random mod 2 0 drop", "unknown", "unknown"),
-        ("tcp dport 81 limit rate over 5/second drop", "reachable", "certain"),
+        ("tcp dport 81 limit rate over 5/second drop", "reachable", "likely"),
     ] {
         sh(&format!(
             "ip netns exec sv nft 'flush ruleset; add table ip f; \
