@@ -40,6 +40,7 @@ mod terminfo;
 mod themes;
 mod watch;
 mod who;
+mod why;
 mod worker;
 
 use crate::cli::args::Command;
@@ -48,6 +49,7 @@ use crate::cli::habits;
 use crate::cli::plan::What;
 use crate::cli::{Args, Plan, Settings, UsageError};
 use crate::collect::scenario::SCENARIOS;
+use crate::diagnose::cause::CAUSES;
 use crate::diagnose::finding::FINDINGS;
 use crate::explain;
 use crate::format::did_you_mean;
@@ -264,6 +266,7 @@ fn run(plan: &Plan) -> Result<ExitStatus, RunError> {
         What::Events(e) => events::run(plan, e),
         What::Kill(k) => kill::run(plan, k),
         What::Who(w) => who::run(plan, w),
+        What::Why(w) => why::run(plan, w),
         What::Record(r) => record::run(plan, r),
         What::Diff(d) => diff::run(plan, d),
         What::Export(e) => export::run(plan, e),
@@ -291,6 +294,10 @@ fn topic_list(lang: explain::Lang) -> String {
     out.push_str("\nfindings\n");
     for f in FINDINGS {
         let _ = writeln!(out, "{:width$}  {}", f.name, f.help);
+    }
+    out.push_str("\ncauses of why\n");
+    for c in CAUSES {
+        let _ = writeln!(out, "{:width$}  {}", c.name, c.help);
     }
     out.push_str("\nAlso every column and state by name.\n");
     out

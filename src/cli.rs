@@ -21,6 +21,7 @@ pub mod settings;
 pub mod ss_flags;
 pub mod user_file;
 pub mod who;
+pub mod why;
 
 pub use args::Args;
 pub use error::UsageError;

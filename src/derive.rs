@@ -18,6 +18,7 @@ mod map;
 mod nat_rules;
 mod numbers;
 mod owners;
+pub mod path;
 mod peers;
 mod ports;
 mod previous;

@@ -1,5 +1,6 @@
 //! Explanations of states, queues, limits, columns and findings, in English and Korean, embedded in the binary.
 
+use crate::diagnose::cause::CAUSES;
 use crate::diagnose::finding::FINDINGS;
 use crate::format::did_you_mean;
 use crate::format::did_you_mean::same_word;
@@ -129,6 +130,9 @@ const COLUMNS: &[Sections] = sections! {
 /// Explanations of findings.
 const FINDING_TEXTS: &[Sections] = sections! { "findings" };
 
+/// Explanations of the causes that `why` finds.
+const CAUSE_TEXTS: &[Sections] = sections! { "causes" };
+
 /// The sections of files: name and text.
 fn each(files: &'static [Sections], lang: Lang) -> impl Iterator<Item = (&'static str, &'static str)> {
     let text = move |s: &'static Sections| if lang == Lang::Ko { s.ko } else { s.en };
@@ -152,12 +156,12 @@ fn named(word: &str, lang: Lang) -> Option<String> {
     let text = topic.map_or("", |t| t.text(lang).trim_end());
     // "See also" stays last.
     let (see, titles) = match lang {
-        Lang::En => ("\n## See also", ["As a column", "As a finding"]),
-        Lang::Ko => ("\n## 함께 보기", ["열", "진단 항목"]),
+        Lang::En => ("\n## See also", ["As a column", "As a finding", "As a cause"]),
+        Lang::Ko => ("\n## 함께 보기", ["열", "진단 항목", "원인"]),
     };
     let (text, see) = text.split_at(text.find(see).unwrap_or(text.len()));
     let mut out = text.trim_end().to_owned();
-    for (files, title) in [COLUMNS, FINDING_TEXTS].into_iter().zip(titles) {
+    for (files, title) in [COLUMNS, FINDING_TEXTS, CAUSE_TEXTS].into_iter().zip(titles) {
         let Some((name, body)) = section(files, word, lang) else { continue };
         out +=
             &if out.is_empty() { format!("# {name}\n\n{body}") } else { format!("\n\n## {title}\n{body}") };
@@ -182,7 +186,7 @@ pub fn explain(word: &str, lang: Lang, tables: &[&'static Table]) -> Result<Stri
         (None, None) => {
             let names = TOPICS.iter().flat_map(|t| std::iter::once(t.name).chain(t.aliases.iter().copied()));
             let columns = tables.iter().flat_map(|t| t.columns.iter().map(|c| c.name));
-            let findings = FINDINGS.iter().map(|f| f.name);
+            let findings = FINDINGS.iter().map(|f| f.name).chain(CAUSES.iter().map(|c| c.name));
             let near = did_you_mean::nearest(word, names.chain(columns).chain(findings));
             let near = near.map_or_else(String::new, |n| format!("; did you mean \"{n}\"?"));
             Err(format!("unknown topic {word:?}{near} (sockscope explain lists the topics)"))
@@ -244,7 +248,7 @@ mod tests {
 
     #[test]
     fn sections_match_in_both_languages() {
-        for files in [COLUMNS, FINDING_TEXTS] {
+        for files in [COLUMNS, FINDING_TEXTS, CAUSE_TEXTS] {
             let en: Vec<_> = each(files, Lang::En).collect();
             let ko: Vec<_> = each(files, Lang::Ko).collect();
             let names =
@@ -285,6 +289,12 @@ mod tests {
             assert!(stray.is_empty(), "{lang:?}: no such column: {stray:?}");
             for (name, _) in each(FINDING_TEXTS, lang) {
                 assert!(FINDINGS.iter().any(|f| f.name == name), "{lang:?}: no finding {name}");
+            }
+            for c in CAUSES {
+                assert!(section(CAUSE_TEXTS, c.name, lang).is_some(), "{lang:?}: no section for {}", c.name);
+            }
+            for (name, _) in each(CAUSE_TEXTS, lang) {
+                assert!(CAUSES.iter().any(|c| c.name == name), "{lang:?}: no cause {name}");
             }
             for s in State::all() {
                 assert!(explain(s.name(), lang, &TABLES).is_ok_and(|t| t.len() > 120), "{}", s.name());

@@ -25,6 +25,7 @@ pub mod mark;
 pub mod names;
 pub mod nat;
 pub mod netns;
+pub mod path;
 pub mod process;
 pub mod proto;
 pub mod sample;

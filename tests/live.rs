@@ -96,6 +96,8 @@ mod shells;
 mod short_lived;
 #[path = "live/tables.rs"]
 mod tables;
+#[path = "live/why.rs"]
+mod why;
 #[path = "live/world.rs"]
 mod world;
 
@@ -275,6 +277,17 @@ const CASES: &[Case] = cases! {
         large_iptables_table_of_another_user_is_named
         unreadable_list_of_iptables_tables_is_reported
         dashboard_beside_a_namespace_that_is_late_answers_keys
+    }
+    Root why ["ip", "nft", "iptables-nft", "iptables-legacy", "perl", "prlimit", "setpriv", "ss", "sysctl"] {
+        listeners_that_do_not_serve_are_named
+        processes_that_cannot_serve_are_named
+        rules_that_stop_a_packet_are_named
+        translations_without_a_listener_are_named
+        routes_that_fail_are_named
+        first_of_several_causes_is_named
+        healthy_paths_are_reachable
+        ordinary_user_gets_no_wrong_certain_verdict
+        rules_with_unknown_conditions_are_never_certain
     }
     Root packets ["ip", "nft", "iptables-nft-restore", "iptables-legacy-restore", "conntrack", "perl"] {
         kube_proxy_with_2_to_50_endpoints_sends_packets_to_the_target_of_forwards

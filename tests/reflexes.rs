@@ -44,7 +44,7 @@ const OTHER_TOOLS: [Reflex; 20] = [
 ];
 
 /// First-time use.
-const FIRST_TIME: [Reflex; 20] = [
+const FIRST_TIME: [Reflex; 23] = [
     ("--help", 0, "Coming from ss, netstat or lsof", ""),
     ("-h", 0, "Usage:", ""),
     ("help", 0, "Usage:", ""),
@@ -61,6 +61,9 @@ const FIRST_TIME: [Reflex; 20] = [
     ("who 8080", 0, "LISTEN", ""),
     ("who 8081", 1, "", "port 8081: free"),
     ("who", 2, "", "PORT"),
+    ("why", 2, "", "ADDR:PORT"),
+    ("why :0", 2, "", "invalid target"),
+    ("why nosuchprocess", 2, "", "is visible"),
     ("kill", 2, "", "requires a filter"),
     ("kill nosuchprocess", 1, "", "no socket matches"),
     ("list --json :8080", 0, "\"local_port\":8080", ""),

@@ -157,6 +157,7 @@ pub(super) fn page() -> io::Result<Vec<u8>> {
     }
     item(&mut out, "check", "0 ok, 1 warning, 2 critical, 3 unknown.")?;
     item(&mut out, "who", "0 held or forwarded, 1 free.")?;
+    item(&mut out, "why", "0 reachable, 1 cause found, 3 could not tell.")?;
     item(&mut out, "kill", "0 done, 1 nothing matched or not confirmed.")?;
     writeln!(out, ".SH EXAMPLES")?;
     let examples = command.get_after_help().map(ToString::to_string).unwrap_or_default();

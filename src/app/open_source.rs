@@ -9,7 +9,7 @@ use crate::cli::{Plan, UsageError, user_file};
 use crate::collect::scenario::{SCENARIOS, Scenario, ScenarioSource};
 use crate::collect::{Choice, Engines, EventMethod, RecordedSource, Source};
 use crate::format::did_you_mean;
-use crate::model::Backend;
+use crate::model::{Backend, Netns};
 use crate::privilege::is_from_file;
 use crate::recording::{Moments, Recording};
 use std::os::unix::fs::MetadataExt;
@@ -74,6 +74,11 @@ pub(super) fn open(plan: &Plan, engines: Engines) -> Result<Box<dyn Source>, Run
 
 /// Opens the source of the plan, whatever recording it names.
 pub(super) fn open_live(plan: &Plan, engines: Engines) -> Result<Box<dyn Source>, RunError> {
+    open_live_in(plan, engines, plan.settings.netns.clone())
+}
+
+/// Opens the source of the plan for these network namespaces.
+pub(super) fn open_live_in(plan: &Plan, engines: Engines, netns: Netns) -> Result<Box<dyn Source>, RunError> {
     if let Some(scenario) = &plan.demo {
         return Ok(Box::new(ScenarioSource::new(open_scenario(scenario)?)));
     }
@@ -90,7 +95,7 @@ pub(super) fn open_live(plan: &Plan, engines: Engines) -> Result<Box<dyn Source>
     Ok(crate::collect::open(
         choice,
         plan.proc_root.as_deref(),
-        plan.settings.netns.clone(),
+        netns,
         plan.owners(),
         event_method(plan),
         engines,

@@ -2,11 +2,11 @@
 
 use super::exit_status::RunError;
 use super::malloc_tuning::Trimmer;
-use super::open_source::{open_live, open_recording, span};
+use super::open_source::{open_live, open_live_in, open_recording, span};
 use crate::cli::Plan;
 use crate::collect::{CollectError, Engines, RecordedSource, Source};
 use crate::derive::Engine;
-use crate::model::{AlertRules, Hosts, Sample, Services, Snapshot, Wants};
+use crate::model::{AlertRules, Hosts, Netns, Sample, Services, Snapshot, Wants};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,6 +74,11 @@ impl Reader {
     /// Opens the backend of the plan, whatever recording it names.
     pub(super) fn open_live(plan: &Plan, wants: Wants) -> Result<Self, RunError> {
         Ok(Self::new(plan, open_live(plan, Engines::Now)?, wants))
+    }
+
+    /// Opens the backend of the plan for these network namespaces.
+    pub(super) fn open_in(plan: &Plan, netns: Netns, wants: Wants) -> Result<Self, RunError> {
+        Ok(Self::new(plan, open_live_in(plan, Engines::Off, netns)?, wants))
     }
 
     /// Reads a recording from its moment on. The samples before it are derived first.

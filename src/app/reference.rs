@@ -2,6 +2,7 @@
 
 use crate::cli::settings::settings;
 use crate::cli::settings::template::choice_names;
+use crate::diagnose::cause::CAUSES;
 use crate::diagnose::finding::FINDINGS;
 use crate::filter::LANGUAGE;
 use crate::model::Proto;
@@ -32,6 +33,14 @@ pub(super) fn page() -> String {
     let _ = writeln!(out, "## Findings\n\n| finding | meaning and remedy |\n|---|---|");
     for f in FINDINGS {
         let _ = writeln!(out, "| `{}` | {} |", f.name, cell(f.help));
+    }
+    out.push('\n');
+    let _ = writeln!(
+        out,
+        "## Causes\n\nFound by `sockscope why`, in the order in which the kernel meets them.\n\n| cause | effect | meaning and remedy |\n|---|---|---|"
+    );
+    for c in CAUSES {
+        let _ = writeln!(out, "| `{}` | {} | {} {} |", c.name, c.effect.text(), cell(c.help), cell(c.remedy));
     }
     out.push('\n');
     let _ = writeln!(out, "## States\n\n| state | meaning | aliases |\n|---|---|---|");

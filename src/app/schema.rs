@@ -69,6 +69,31 @@ const CHECK: [Field; 9] = [
     ("limits", &["array"], "The limits, the worst first."),
 ];
 
+/// Fields of the JSON of `why`.
+const WHY: [Field; 3] =
+    [HEAD[0], HEAD[1], ("answers", &["array"], "One answer; of processes by name one each.")];
+
+/// Fields of an answer of `why`.
+const ANSWER: [Field; 6] = [
+    ("subject", &["string"], "The question: protocol and endpoint, or process."),
+    ("verdict", &["string"], "reachable, cause or unknown."),
+    ("certainty", &["string"], "certain, likely or unknown."),
+    ("cause", &["string", "null"], "Name of the first cause; sockscope explain has a text for it."),
+    ("answer", &["string"], "The answer in one line."),
+    ("steps", &["array"], "The steps, in the order of the kernel."),
+];
+
+/// Fields of a step of an answer.
+const STEP: [Field; 7] = [
+    ("step", &["string"], "Part of the kernel: source, route, firewall, listener and so on."),
+    ("netns", &["string", "null"], "Network namespace, if it is not that of the question."),
+    ("status", &["string"], "ok, fails, likely or not-visible."),
+    ("evidence", &["string"], "What was read."),
+    ("cause", &["string", "null"], "Name of the cause, of a step that fails."),
+    ("effect", &["string", "null"], "What the client sees."),
+    ("remedy", &["string", "null"], "What to do."),
+];
+
 /// JSON types of the values of a column, besides `null`.
 const fn types(kind: Kind) -> &'static [&'static str] {
     match (kind.storage(), kind) {
@@ -183,6 +208,20 @@ pub(super) fn page() -> String {
         "check".to_owned(),
         object("check --format json.", &check, &["time", "hostname", "status", "exit", "limits"]),
     );
+    let whole = |name: &str, help: &str, list: &[Field], items: Option<(&str, &str)>| {
+        let mut properties = fields(list);
+        if let Some((key, of)) = items {
+            let items = json!({ "type": "array", "items": { "$ref": format!("#/$defs/{of}") } });
+            properties.insert(key.to_owned(), items);
+        }
+        let names: Vec<&str> = list.iter().map(|(name, ..)| *name).collect();
+        (name.to_owned(), object(help, &properties, &names))
+    };
+    definitions.extend([
+        whole("why", "why --format json.", &WHY, Some(("answers", "why_answer"))),
+        whole("why_answer", "An answer of why.", &ANSWER, Some(("steps", "why_step"))),
+        whole("why_step", "A step of an answer of why.", &STEP, None),
+    ]);
     let schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": concat!("sockscope ", env!("CARGO_PKG_VERSION")),

@@ -110,6 +110,9 @@ pub enum Command {
     Query(Query),
     /// Show which process, unit and container holds a port; exit status 1 if it is free
     Who(Who),
+    /// Explain why a connection does not work, by evidence from this kernel, without sending a packet
+    #[command(after_help = WHY_EXAMPLES)]
+    Why(Why),
     /// Signal the processes that own matching sockets, or close the sockets, after a confirmation
     #[command(after_help = KILL_EXAMPLES)]
     Kill(Kill),
@@ -205,6 +208,17 @@ Examples:
 SQL of SQLite, SELECT only. Every table has a column time (UTC, 2026-11-26T02:13:05.000000Z): of the sample, in events of
 the event. Without --at or --between the last sample of a recording is read. More: docs/queries.md
 Exit status: 0 success, 1 no row, 2 usage error or failure.";
+
+const WHY_EXAMPLES: &str = "\
+Examples:
+  sockscope why 10.0.0.4:5432                  can this machine reach it?
+  sockscope why '[fd00::4]:53' --proto udp     the same by UDP
+  sockscope why 10.0.0.4:5432 --pid 812        can this process, in its network namespace and as its user?
+  sockscope why :443                           can clients reach the service on this port?
+  sockscope why nginx                          what is wrong with the sockets of this process?
+
+The steps are in the order of the kernel: ok, fails, likely, not visible. The first that fails is the answer.
+Exit status: 0 reachable, 1 cause found, 2 usage error or failure, 3 could not tell.";
 
 const KILL_EXAMPLES: &str = "\
 Examples:
@@ -354,6 +368,42 @@ pub struct Who {
     /// Output format.
     #[command(flatten)]
     pub output: Output,
+}
+
+/// Flags of `why`.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub struct Why {
+    /// Destination ADDR:PORT, own port :PORT, or process by PID or NAME
+    #[arg(value_name = "ADDR:PORT | :PORT | PID | NAME")]
+    pub target: String,
+    /// Transport protocol
+    #[arg(long, value_parser = ["tcp", "udp"], value_name = "PROTO", default_value = "tcp")]
+    pub proto: String,
+    /// Source address of the connection [default: the one that the kernel chooses]
+    #[arg(long, value_name = "ADDR")]
+    pub source: Option<String>,
+    /// User of the connection, by name or number [default: the one of --pid, or yours]
+    #[arg(long = "as", value_name = "USER")]
+    pub user: Option<String>,
+    /// Process that connects: its network namespace, user and descriptors
+    #[arg(long, value_name = "PID", allow_negative_numbers = true, conflicts_with = "netns")]
+    pub pid: Option<u32>,
+    /// Mark of the connection (`SO_MARK`)
+    #[arg(long, value_name = "N", help = "Mark of the connection (SO_MARK)", allow_negative_numbers = true)]
+    pub mark: Option<String>,
+    /// Output format: table or json
+    #[arg(
+        short = 'f',
+        long,
+        value_parser = formats(&[FormatArg::Table, FormatArg::Json]),
+        hide_possible_values = true,
+        value_name = "FORMAT",
+        default_value = "table"
+    )]
+    pub format: FormatArg,
+    /// Same as --format json
+    #[arg(short = 'j', long, conflicts_with = "format")]
+    pub json: bool,
 }
 
 /// Flags of `events` and `dns`.

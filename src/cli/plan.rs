@@ -16,6 +16,7 @@ use super::settings::schema::Validators;
 use super::settings::value::{BackendArg, Chosen, LangArg, OwnersArg, ViewName, view_exists};
 use super::settings::{Settings, TOP_SORT};
 use super::who::WhoPlan;
+use super::why::WhyPlan;
 use crate::explain::Lang;
 use crate::format::did_you_mean;
 use crate::model::{Backend, OwnersBy, Services, State};
@@ -69,6 +70,8 @@ pub enum What {
     Events(Box<EventsPlan>),
     /// Show the holder of a port.
     Who(Box<WhoPlan>),
+    /// Explain why a connection does not work.
+    Why(Box<WhyPlan>),
     /// Record samples.
     Record(Box<RecordPlan>),
     /// Compare two moments.
@@ -232,6 +235,7 @@ impl Plan {
             Some(Command::Query(q)) => What::Query(Box::new(QueryPlan::new(&q)?)),
             Some(Command::Record(r)) => What::Record(Box::new(RecordPlan::new(&r, recording.is_some())?)),
             Some(Command::Who(who)) => What::Who(Box::new(WhoPlan::new(&who, inputs)?)),
+            Some(Command::Why(why)) => What::Why(Box::new(WhyPlan::new(&why, services)?)),
             Some(Command::Kill(kill)) => What::Kill(Box::new(KillPlan::new(kill, inputs)?)),
             Some(Command::Top(l)) => What::Dashboard(ListPlan::new(&PROCESSES, &top(l), inputs)?),
             Some(Command::Reference) => What::Reference,

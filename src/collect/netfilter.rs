@@ -13,9 +13,10 @@ mod reader;
 
 use super::netlink::socket::{DumpError, NetlinkSocket};
 use crate::collect::netns::owner;
-use crate::model::{Family, FaultKind, FaultSubject, Sample};
+use crate::model::{Family, FaultKind, FaultSubject, Netfilter, Sample};
 use crate::privilege::{FIREWALL, raise};
 use budget::{Budget, FilledBy};
+use nft_ruleset::Which;
 pub(crate) use reader::Reader;
 use rustix::net::netlink::NETFILTER;
 use std::io;
@@ -59,6 +60,37 @@ pub(crate) fn read(reader: &mut Reader, (netns, inode, name): (u16, u64, &str), 
         Err(e) => sample.faults.add(FaultKind::Unsupported, FaultSubject::NftRules, e.to_string()),
     }
     sample.netfilter = Some(netfilter);
+}
+
+/// Rules of all tables of the namespace of the calling thread, for a packet of any kind; an error if some are not readable.
+pub(crate) fn read_all() -> Result<Netfilter, String> {
+    let _raised = raise(FIREWALL);
+    let budget = Budget::own();
+    let refused = |e: &DumpError| {
+        if e.is_not_permitted() { "not permitted, requires CAP_NET_ADMIN".to_owned() } else { e.to_string() }
+    };
+    let mut out = Netfilter::default();
+    let read = NetlinkSocket::open(Some(NETFILTER))
+        .map_err(DumpError::from)
+        .and_then(|mut socket| nft_ruleset::read(&mut socket, 0, &budget, Which::All));
+    match read {
+        Ok(dump) if dump.late || dump.truncated || dump.malformed > 0 || dump.interrupted => {
+            return Err("nf_tables: not all rules were read".to_owned());
+        }
+        Ok(dump) => out.nft.push(dump.ruleset),
+        // A kernel without nf_tables.
+        Err(e) if e.is_unsupported() => {}
+        Err(e) => return Err(refused(&e)),
+    }
+    let legacy = iptables_legacy::read(0, true, &budget);
+    if let Some((_, e)) = legacy.errors.into_iter().next() {
+        return Err(format!("iptables-legacy: {}", refused(&DumpError::Io(e))));
+    }
+    if legacy.malformed > 0 {
+        return Err("iptables-legacy: not all rules were read".to_owned());
+    }
+    out.iptables = legacy.tables;
+    Ok(out)
 }
 
 /// Tracked connections; from `/proc/net/nf_conntrack` if `ctnetlink` is not available.

@@ -301,7 +301,8 @@ impl NetnsTable {
         self.entries.get_mut(usize::from(number))
     }
 
-    fn by_inode(&self, inode: u64) -> Option<&NetnsEntry> {
+    /// The namespace with this inode.
+    pub(crate) fn by_inode(&self, inode: u64) -> Option<&NetnsEntry> {
         self.get(*self.numbers.get(&inode)?)
     }
 

@@ -8,8 +8,10 @@
 
 mod action;
 pub(super) mod destination;
+mod evidence;
 pub(super) mod fields;
 pub(super) mod filter;
+pub(super) mod first_packet;
 pub(super) mod interval;
 mod mark_versions;
 pub(super) mod marks;

@@ -127,6 +127,8 @@ bitflags! {
         /// DNS questions and answers, captured between two polls; kept on by each poll that wants them. Their processes are those
         /// of the events.
         const DNS = 1 << 16;
+        /// State of every owner of a socket that was read; without it of those with something in a queue.
+        const HALTED = 1 << 17;
     }
 }
 

@@ -13,9 +13,9 @@ const FLOWS: usize = 256;
 /// The ruleset of these messages, dump by dump: chains, tables, rules, sets, elements of each set.
 pub(crate) fn nft(bytes: &[u8]) -> Sample {
     let mut sample = sample();
-    let read = NetlinkSocket::replay(bytes)
-        .ok()
-        .and_then(|(mut s, _kernel)| nft_ruleset::read(&mut s, 0, &Budget::own()).ok());
+    let read = NetlinkSocket::replay(bytes).ok().and_then(|(mut s, _kernel)| {
+        nft_ruleset::read(&mut s, 0, &Budget::own(), nft_ruleset::Which::OfForwards).ok()
+    });
     let nft = read.map(|dump| dump.ruleset).into_iter().collect();
     sample.netfilter = Some(Netfilter { nft, iptables: Vec::new() });
     sample

@@ -58,9 +58,23 @@ impl Dump {
     }
 }
 
+/// Tables to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    /// Those that forwarded packets pass, if anything translates.
+    OfForwards,
+    /// All with a base chain.
+    All,
+}
+
 /// Reads the ruleset of the namespace that the socket is in.
-pub(super) fn read(socket: &mut NetlinkSocket, netns: u16, budget: &Budget) -> Result<Dump, DumpError> {
-    let legacy = iptables_legacy::translates();
+pub(super) fn read(
+    socket: &mut NetlinkSocket,
+    netns: u16,
+    budget: &Budget,
+    which: Which,
+) -> Result<Dump, DumpError> {
+    let any = which == Which::All || iptables_legacy::translates();
     let keep_reading = |_| !budget.is_spent();
     let request = |message| Request::netfilter(NFNL_SUBSYS_NFTABLES, message, 0);
     let mut dump = Dump { ruleset: Ruleset { netns, tables: Vec::new() }, ..Dump::default() };
@@ -76,7 +90,7 @@ pub(super) fn read(socket: &mut NetlinkSocket, netns: u16, budget: &Budget) -> R
     if dump.late {
         return Ok(dump);
     }
-    tables.retain_relevant(legacy);
+    tables.retain_relevant(any);
     if tables.list.is_empty() {
         return Ok(dump);
     }
@@ -232,10 +246,10 @@ impl Tables {
         &mut chains[chain]
     }
 
-    /// Drops the tables that no forwarded packet passes; all if nothing translates, also in iptables-legacy.
-    fn retain_relevant(&mut self, legacy: bool) {
+    /// Drops the tables that no packet passes; without `any` all if nothing translates.
+    fn retain_relevant(&mut self, any: bool) {
         let translates = |t: &Table| t.chains.iter().any(|c| c.nat_hook().is_some());
-        let any = legacy || self.list.iter().any(translates);
+        let any = any || self.list.iter().any(translates);
         let is_ip =
             |t: &Table| matches!(t.family, NFPROTO_INET | NFPROTO_IPV4 | NFPROTO_IPV6 | NFPROTO_NETDEV);
         self.list.retain(|t| any && is_ip(t) && t.chains.iter().any(|c| c.hook.is_some()));

@@ -2,7 +2,7 @@
 
 use super::add_fault;
 use super::budget::{Budget, FilledBy};
-use super::nft_ruleset::{self, Dump};
+use super::nft_ruleset::{self, Dump, Which};
 use crate::collect::netlink::socket::NetlinkSocket;
 use crate::model::{FaultKind, FaultSubject, Sample, nft};
 use rustc_hash::FxHashMap;
@@ -90,10 +90,10 @@ impl Reader {
         if now < known.retry_ns {
             return late(known, name, sample);
         }
-        let mut read = nft_ruleset::read(socket, netns, budget);
+        let mut read = nft_ruleset::read(socket, netns, budget, Which::OfForwards);
         if read.as_ref().is_ok_and(|d| d.interrupted && !d.late) {
             sample.faults.add(FaultKind::Interrupted, FaultSubject::NftRules, "");
-            read = nft_ruleset::read(socket, netns, budget);
+            read = nft_ruleset::read(socket, netns, budget, Which::OfForwards);
         }
         match read {
             Ok(Dump { late: true, .. }) => {

@@ -26,6 +26,12 @@ const REQ_PROTOCOL: u16 = 3;
 const RTM_GETADDR: u16 = 22;
 /// `RTM_GETLINK`.
 const RTM_GETLINK: u16 = 18;
+/// `RTM_GETROUTE`.
+const RTM_GETROUTE: u16 = 26;
+/// `RTM_GETNEIGH`.
+const RTM_GETNEIGH: u16 = 30;
+/// `RTM_GETRULE`.
+const RTM_GETRULE: u16 = 34;
 /// `NLM_F_REQUEST | NLM_F_DUMP`.
 const REQUEST_DUMP: u16 = 0x301;
 /// `NLM_F_DUMP_INTR`: the table changed while it was dumped.
@@ -186,6 +192,23 @@ impl Request {
         Self::new(RTM_GETADDR, &[0; 8])
     }
 
+    /// Lookup of the route to a destination: `RTM_GETROUTE` with this `struct rtmsg`, acknowledged. Attributes follow.
+    pub(crate) fn route_to(family: u8, dest_len: u8, source_len: u8) -> Self {
+        let mut out = Self::new(RTM_GETROUTE, &[family, dest_len, source_len, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        out.bytes[6..8].copy_from_slice(&REQUEST_ACK.to_ne_bytes());
+        out
+    }
+
+    /// Dump of neighbours: `RTM_GETNEIGH` with an empty `struct ndmsg`.
+    pub(crate) fn neighbours(family: u8) -> Self {
+        Self::new(RTM_GETNEIGH, &[family, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+    }
+
+    /// Dump of policy routing rules: `RTM_GETRULE` with an empty `struct fib_rule_hdr`.
+    pub(crate) fn policy_rules(family: u8) -> Self {
+        Self::new(RTM_GETRULE, &[family, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+    }
+
     /// Dump of one kind of object of a netfilter subsystem (`struct nfgenmsg`).
     pub(crate) fn netfilter(subsystem: u8, message: u8, family: u8) -> Self {
         Self::new(u16::from(subsystem) << 8 | u16::from(message), &[family, 0, 0, 0])
@@ -253,7 +276,8 @@ impl Request {
         Self::new(SOCK_DIAG_BY_FAMILY, &body)
     }
 
-    fn attribute(&mut self, number: u16, payload: &[u8]) {
+    /// Adds an attribute.
+    pub(crate) fn attribute(&mut self, number: u16, payload: &[u8]) {
         attr::push(&mut self.bytes, number, payload);
         let len = self.bytes.len() as u32;
         self.bytes[..4].copy_from_slice(&len.to_ne_bytes());

@@ -1,5 +1,5 @@
 //! Processes that do not run although clients wait for them: stopped, traced, frozen, or in uninterruptible sleep (proc(5),
-//! field 3 of `/proc/PID/stat`; cgroups(7), freezer). Only owners of sockets with something in their queue are looked at.
+//! field 3 of `/proc/PID/stat`; cgroups(7), freezer). Only owners of sockets with something in their queue are looked at, unless all are wanted.
 
 use super::info;
 use super::table::ProcessTable;
@@ -10,14 +10,16 @@ use rustix::fd::AsFd;
 /// Mount point of cgroups.
 const CGROUP_ROOT: &str = "/sys/fs/cgroup";
 
-/// Sets [`crate::model::Process::halted`] of the owners of sockets with a non-empty receive or accept queue.
+/// Sets [`crate::model::Process::halted`] of the owners of sockets with a non-empty receive or accept queue, with
+/// [`Reads::HALTED`] of all.
 pub(crate) fn fill(table: &ProcessTable, sample: &mut Sample) {
     if !sample.wants.reads(Reads::OWNERS) {
         return;
     }
     let queues = sample.counters.iter().flat_map(|c| &c.listen_queues).filter(|q| q.waiting > 0);
+    let all = sample.wants.reads(Reads::HALTED);
     let waiting =
-        sample.sockets.iter().filter(|s| s.recv_q > 0).map(|s| s.inode).chain(queues.map(|q| q.inode));
+        sample.sockets.iter().filter(|s| all || s.recv_q > 0).map(|s| s.inode).chain(queues.map(|q| q.inode));
     let mut wanted: FxHashSet<u32> = FxHashSet::default();
     for inode in waiting.filter(|i| *i != 0) {
         let begin = sample.owners.partition_point(|o| o.inode < inode);

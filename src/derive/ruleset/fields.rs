@@ -129,6 +129,14 @@ impl Fields {
         self.known.get(key).copied()
     }
 
+    /// Field, base field, mask and xor of each field that is part of another one.
+    pub(super) fn masked_fields(&self) -> impl Iterator<Item = (u32, u32, u128, u128)> {
+        self.known.iter().filter_map(|(key, field)| match key {
+            Key::Masked(base, mask, xor) => Some((field.id, *base, *mask, *xor)),
+            _ => None,
+        })
+    }
+
     /// The field of a mark before any rule wrote it, if one did.
     pub(super) fn original_field(&self, key: &Key) -> Option<Field> {
         self.original.get(key).copied()

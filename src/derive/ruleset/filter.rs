@@ -31,19 +31,24 @@ pub(in crate::derive) struct HookPass {
     pub(in crate::derive) hook: u32,
     /// Only the chains that come after the translation of destinations.
     pub(in crate::derive) is_late: bool,
+    /// Only the chains that come before it, which see the packet as it came.
+    pub(in crate::derive) is_early: bool,
     /// Name of the input interface if it is another one than before; empty for none.
     pub(in crate::derive) next_iif: Option<&'static str>,
 }
 
 impl HookPass {
-    const fn new(hook: u32) -> Self {
-        Self { hook, is_late: false, next_iif: None }
+    /// All filter chains of a hook.
+    pub(in crate::derive) const fn new(hook: u32) -> Self {
+        Self { hook, is_late: false, is_early: false, next_iif: None }
     }
 
     fn has_chain(self, base: &Base) -> bool {
         match self.hook {
             NF_INET_PRE_ROUTING | NF_INET_LOCAL_OUT => {
-                !base.is_nat && (!self.is_late || base.priority >= NF_IP_PRI_NAT_DST)
+                !base.is_nat
+                    && (!self.is_late || base.priority >= NF_IP_PRI_NAT_DST)
+                    && (!self.is_early || base.priority < NF_IP_PRI_NAT_DST)
             }
             // Later ones see another source.
             NF_INET_POST_ROUTING => base.priority <= NF_IP_PRI_NAT_SRC,
@@ -73,6 +78,8 @@ pub(in crate::derive) struct Decisions {
     pub(in crate::derive) passed: Vec<PacketBox>,
     /// Verdicts of the last base chain that accepts; packets that none of them has were accepted by its policy.
     pub(in crate::derive) accepted: Vec<Decision>,
+    /// A rule takes some of them out of connection tracking.
+    pub(in crate::derive) untracked: bool,
     /// False if the evaluation ran out of its limits: verdicts are missing.
     pub(in crate::derive) complete: bool,
 }
@@ -84,7 +91,13 @@ pub(in crate::derive) fn decisions(
     pass: HookPass,
     packets: Vec<PacketBox>,
 ) -> Decisions {
-    let mut out = Decisions { stopped: Vec::new(), passed: packets, accepted: Vec::new(), complete: true };
+    let mut out = Decisions {
+        stopped: Vec::new(),
+        passed: packets,
+        accepted: Vec::new(),
+        untracked: false,
+        complete: true,
+    };
     let stages = evaluation.program.stages(pass.hook, family, &|base| pass.has_chain(base));
     if !stages.iter().flatten().flatten().any(|c| evaluation.program.decides(*c)) {
         return out;
@@ -105,9 +118,10 @@ pub(in crate::derive) fn decisions(
         if pass.has_output() { b } else { b.without(Field::NEXT_OIF) }
     };
     let last = stages.iter().flatten().flatten().last().copied();
-    let entering = Entering { entry, family, is_tracked: true };
-    let accepted = &mut out.accepted;
+    let entering = Entering { entry, family, is_tracked: !pass.is_early };
+    let (accepted, untracked) = (&mut out.accepted, &mut out.untracked);
     let passed = run(evaluation, &stages, entering, &mut |outcome, _| {
+        *untracked |= outcome.verdict == Verdict::Untracked;
         if outcome.verdict == Verdict::Accept && Some(outcome.rule.chain as usize) != last {
             return;
         }

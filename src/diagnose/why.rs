@@ -1,0 +1,296 @@
+//! Answer to why a connection does not work: the steps of the kernel in order, each with its evidence, and the first that fails.
+
+mod listener;
+mod path;
+mod process;
+mod recent;
+mod sockets;
+mod source;
+
+use super::cause::{Cause, Effect};
+use crate::model::path::{Hop, Stage};
+use crate::model::{Addr, Endpoint, Proto, Snapshot};
+use serde::Serialize;
+
+/// Status of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// Nothing stands in the way.
+    Ok,
+    /// The connection fails here.
+    Fails,
+    /// It probably fails here: a condition is not known.
+    Likely,
+    /// Not readable from here.
+    NotVisible,
+}
+
+impl Status {
+    /// Name, as printed.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Fails => "fails",
+            Self::Likely => "likely",
+            Self::NotVisible => "not visible",
+        }
+    }
+}
+
+/// One step of a connection.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Part of the kernel: `route`, `firewall`, `listener`.
+    pub name: &'static str,
+    /// Network namespace, if it is not that of the question.
+    pub netns: Option<String>,
+    /// Status.
+    pub status: Status,
+    /// Evidence, in one line. Names from outside are not escaped.
+    pub evidence: String,
+    /// Cause of a failure.
+    pub cause: Option<&'static Cause>,
+    /// Effect on the client, of a failure.
+    pub effect: Option<Effect>,
+}
+
+impl Step {
+    fn new(name: &'static str, status: Status, evidence: impl Into<String>) -> Self {
+        Self { name, netns: None, status, evidence: evidence.into(), cause: None, effect: None }
+    }
+
+    fn ok(name: &'static str, evidence: impl Into<String>) -> Self {
+        Self::new(name, Status::Ok, evidence)
+    }
+
+    fn not_visible(name: &'static str, evidence: impl Into<String>) -> Self {
+        Self::new(name, Status::NotVisible, evidence)
+    }
+
+    fn fails(name: &'static str, cause: &'static Cause, evidence: impl Into<String>) -> Self {
+        let step = Self::new(name, Status::Fails, evidence);
+        Self { cause: Some(cause), effect: Some(cause.effect), ..step }
+    }
+
+    fn likely(self) -> Self {
+        Self { status: Status::Likely, ..self }
+    }
+
+    /// True if the connection does not get past this step.
+    pub const fn is_failure(&self) -> bool {
+        matches!(self.status, Status::Fails | Status::Likely)
+    }
+}
+
+/// Certainty of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Certainty {
+    /// The evidence leaves no other answer.
+    Certain,
+    /// Something was not visible, or depends on what is not known.
+    Likely,
+    /// The evidence is not enough.
+    Unknown,
+}
+
+impl Certainty {
+    /// Name, as printed.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Certain => "certain",
+            Self::Likely => "likely",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Verdict of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Nothing stands in the way.
+    Reachable,
+    /// A cause was found.
+    Cause,
+    /// The evidence is not enough.
+    Unknown,
+}
+
+/// Answer.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The question in words: `tcp 10.0.0.4:5432`.
+    pub subject: String,
+    /// Verdict.
+    pub verdict: Verdict,
+    /// Certainty of the verdict.
+    pub certainty: Certainty,
+    /// Answer in one line.
+    pub headline: String,
+    /// Steps in the order of the kernel.
+    pub steps: Vec<Step>,
+}
+
+/// A process that asks.
+#[derive(Clone, Debug, Default)]
+pub struct Client {
+    /// Its pid; `None` for a process that is not named.
+    pub pid: Option<u32>,
+    /// Number of its network namespace in the snapshot.
+    pub netns: u16,
+}
+
+/// Question for a connection to an endpoint.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// TCP or UDP.
+    pub proto: Proto,
+    /// Source address, if one was named.
+    pub source: Option<Addr>,
+    /// Destination.
+    pub dest: Endpoint,
+    /// Client.
+    pub client: Client,
+}
+
+/// End of a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PathEnd {
+    /// At a hop, by its route or delivered to a socket there.
+    AtHop,
+    /// At a host that is not a namespace of this machine: its address.
+    Remote(Addr),
+    /// At a namespace that was not entered: its name and the reason.
+    NotEntered(String, String),
+}
+
+/// Answers for a connection of this machine to an endpoint, by the hops of its path. `pairs` has the connections of the namespace of
+/// the client, which is number `pairs.1` there.
+pub fn outgoing(
+    snap: &Snapshot,
+    pairs: (&Snapshot, u16),
+    q: &Outgoing,
+    hops: &[Hop],
+    end: &PathEnd,
+) -> Answer {
+    let mut steps = process::client(snap, &q.client);
+    if let Some(first) = hops.first() {
+        steps.extend(source::steps(pairs, q, first));
+    }
+    steps.extend(path_steps(snap, (q.proto, q.client.netns), hops, end));
+    let recent = recent::pair(pairs, q, hops.last().map_or(q.dest, Hop::dest));
+    steps.extend(recent.steps);
+    let subject = format!("{} {}", q.proto.name(), q.dest);
+    conclude(subject.clone(), steps, &subject, recent.is_connected)
+}
+
+/// Steps of the hops from a namespace on, and of the listener behind the last.
+fn path_steps(snap: &Snapshot, (proto, from): (Proto, u16), hops: &[Hop], end: &PathEnd) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for hop in hops {
+        let mut of_hop = path::steps(hop);
+        if of_hop.iter().any(|s| s.status == Status::Fails) {
+            // A namespace of this machine that drops the packet does not answer ARP for it either.
+            steps.retain(|s: &Step| s.name != "neighbour" || !s.is_failure());
+        }
+        let own = steps.len();
+        steps.append(&mut of_hop);
+        for step in &mut steps[own..] {
+            step.netns = (hop.netns != from).then(|| hop.net.name.to_string());
+        }
+    }
+    match (end, hops.last()) {
+        (PathEnd::AtHop, Some(last)) if last.is_delivered() => {
+            let at = listener::Place {
+                netns: last.netns,
+                iface: last.packet.iif.as_ref().map(|(index, _)| *index),
+                is_local: last.stage == Stage::Output,
+                translated: hops.iter().any(|h| h.translation.is_some()),
+            };
+            let mut found = listener::steps(snap, proto, last.dest(), &at);
+            if last.netns != from {
+                for step in &mut found {
+                    step.netns = Some(last.net.name.to_string());
+                }
+            }
+            steps.extend(found);
+        }
+        (PathEnd::AtHop, _) => {}
+        (PathEnd::Remote(addr), _) => {
+            let text = format!("{addr} is not a namespace of this machine");
+            steps.push(Step::not_visible("target", text));
+        }
+        (PathEnd::NotEntered(name, why), _) => {
+            steps.push(Step::not_visible("target", format!("namespace {name}: {why}")));
+        }
+    }
+    steps
+}
+
+/// Answers for clients of a port of this machine: `hops` are its addresses; `forwarded` is the path of a packet whose destination a
+/// rule translates.
+pub fn incoming(
+    snap: &Snapshot,
+    (proto, port): (Proto, u16),
+    netns: u16,
+    hops: &[Hop],
+    forwarded: Option<&(Vec<Hop>, PathEnd)>,
+) -> Answer {
+    let subject = format!("{} :{port}", proto.name());
+    let steps = match forwarded {
+        Some((path, end)) => path_steps(snap, (proto, netns), path, end),
+        None => listener::port(snap, proto, port, netns, hops),
+    };
+    conclude(subject, steps, &format!("{} port {port} from other hosts", proto.name()), false)
+}
+
+/// Answers for the sockets of a process.
+pub fn of_process(snap: &Snapshot, pid: u32) -> Option<Answer> {
+    let at = snap.sample.processes.iter().position(|p| p.info.pid == pid)?;
+    let p = &snap.sample.processes[at];
+    let subject = format!("{} {pid}", p.info.name());
+    let client = Client { pid: Some(pid), netns: snap.sample.netns_of(pid) };
+    let mut steps = process::client(snap, &client);
+    steps.extend(sockets::steps(snap, at));
+    Some(conclude(subject.clone(), steps, &subject, false))
+}
+
+/// The answer by its steps: the first failure in the order of the kernel.
+fn conclude(subject: String, steps: Vec<Step>, what: &str, is_connected: bool) -> Answer {
+    let first = steps.iter().position(Step::is_failure);
+    let blind = |steps: &[Step]| steps.iter().any(|s| s.status == Status::NotVisible);
+    let (verdict, certainty, headline) = match first {
+        Some(at) => {
+            let step = &steps[at];
+            // A likely failure and a certain one behind it: the connection fails either way.
+            let is_certain = step.status == Status::Fails && !blind(&steps[..at]);
+            let certainty = if is_certain { Certainty::Certain } else { Certainty::Likely };
+            let effect = step.effect.map_or("fails", Effect::text);
+            let at = step.netns.as_ref().map_or(String::new(), |n| format!(" (in {n})"));
+            (Verdict::Cause, certainty, format!("{effect}: {}{at}", step.evidence))
+        }
+        None if is_connected => {
+            let certainty = if blind(&steps) { Certainty::Likely } else { Certainty::Certain };
+            (Verdict::Reachable, certainty, format!("reachable: {what}, connections are open"))
+        }
+        None if blind(&steps) => {
+            let step = steps.iter().find(|s| s.status == Status::NotVisible);
+            let why = step.map_or(String::new(), |s| format!("; {}: {}", s.name, s.evidence));
+            (Verdict::Unknown, Certainty::Unknown, format!("no cause visible: {what}{why}"))
+        }
+        // Programs of BPF and security modules can still refuse: only a connection is proof.
+        None => {
+            (Verdict::Reachable, Certainty::Likely, format!("reachable: {what}, nothing stands in the way"))
+        }
+    };
+    Answer { subject, verdict, certainty, headline, steps }
+}
+
+impl Answer {
+    /// The cause of the verdict.
+    pub fn cause(&self) -> Option<&'static Cause> {
+        self.steps.iter().find(|s| s.is_failure())?.cause
+    }
+}

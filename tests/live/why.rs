@@ -1,0 +1,20 @@
+//! `sockscope why` against induced causes: each in namespaces of its own, with a real connect and `ip route get` as oracle.
+
+#[path = "why/firewall.rs"]
+mod firewall;
+#[path = "why/healthy.rs"]
+mod healthy;
+#[path = "why/listener.rs"]
+mod listener;
+#[path = "why/route.rs"]
+mod route;
+#[path = "why/world.rs"]
+mod world;
+
+pub(crate) use firewall::{rules_that_stop_a_packet_are_named, translations_without_a_listener_are_named};
+pub(crate) use healthy::{
+    healthy_paths_are_reachable, ordinary_user_gets_no_wrong_certain_verdict,
+    rules_with_unknown_conditions_are_never_certain,
+};
+pub(crate) use listener::{listeners_that_do_not_serve_are_named, processes_that_cannot_serve_are_named};
+pub(crate) use route::{first_of_several_causes_is_named, routes_that_fail_are_named};
