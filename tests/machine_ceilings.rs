@@ -117,7 +117,7 @@ const CEILINGS: &[Ceiling] = &[
             select undef, undef, undef, .5; print aborts() > $a ? "1\n" : "0\n" }"#,
         errno: 1,
     },
-    // Incomplete entries of a link on which nobody answers.
+    // Incomplete entries of a link without another host.
     Ceiling {
         limit: "neighbours",
         subject: "IPv4",
@@ -262,7 +262,7 @@ fn ceiling_of_the_machine_is_full_when_the_call_fails() -> Result<(), String> {
     Ok(())
 }
 
-/// What was in use, and what was in use of which maximum before the call that failed.
+/// Drives a ceiling. Returns the number in use at the start, and the row before the call that failed.
 fn drive(c: &Ceiling) -> Result<(u64, String), String> {
     let mut sh = Command::new("perl");
     sh.args(["-e", &format!("$| = 1; {}", c.script)]).stdin(Stdio::piped()).stdout(Stdio::piped());
