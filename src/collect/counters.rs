@@ -214,6 +214,8 @@ impl Reader {
             neighbours6_max: sys("ipv6/neigh/default/gc_thresh3"),
             neighbours: hex_column(&file("stat/arp_cache"), "entries"),
             neighbours_max: sys("ipv4/neigh/default/gc_thresh3"),
+            // Counted by the netlink backend.
+            neighbours_exempt: [None; 2],
             netlink_drops: summed_column(&file("netlink"), "Drops"),
         }
     }

@@ -3,5 +3,6 @@
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 pub(crate) mod links;
+pub(crate) mod neighbours;
 pub(crate) mod socket;
 pub(crate) mod wire;

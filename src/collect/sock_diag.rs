@@ -22,6 +22,7 @@ mod unsupported;
 use super::cgroups::Cgroups;
 use super::dns::DnsReader;
 use super::events::{EventMethod, EventReader};
+use super::netlink::neighbours;
 use super::netlink::socket::NetlinkSocket;
 use super::netns::NetnsTable;
 use super::netns::THREAD_SELF;
@@ -30,6 +31,7 @@ use super::procs::Procs;
 use super::sock_diag::dump_table::TableDump;
 use super::source::{CollectError, Source, host, stamp};
 use super::synthetic_id::SyntheticIds;
+use crate::model::limit::NetCounters;
 use crate::model::{
     AttrSet, Backend, BackendInfo, Family, FaultKind, FaultSubject, Faults, ListenQueue, Netns, OwnersBy,
     Prefilter, Proto, Reads, Sample, Socket, Stamp, State, StateSet, Wants,
@@ -46,6 +48,9 @@ use tables::{AF_INET, AF_INET6, DUMPS, DumpMethod, DumpTable, TCP, table};
 /// Time to live of cached interface names of other namespaces, nanoseconds.
 const INTERFACES_TTL_NS: u64 = 10_000_000_000;
 
+/// Default of `gc_thresh3`.
+const NEIGHBOURS_MAX: u64 = 1024;
+
 /// The netlink backend.
 pub struct NetlinkSource {
     socket: NetlinkSocket,
@@ -57,6 +62,8 @@ pub struct NetlinkSource {
     netfilter: super::netfilter::Reader,
     events: EventReader,
     dns: DnsReader,
+    /// `gc_thresh3` for IPv4 and IPv6, which only the initial namespace has.
+    neighbours_max: [Option<u64>; 2],
     /// Number of the network namespace that is being read, and its interfaces.
     netns_number: u16,
     interfaces: BTreeMap<u32, String>,
@@ -94,6 +101,7 @@ impl NetlinkSource {
             netfilter: super::netfilter::Reader::default(),
             events: EventReader::default(),
             dns: DnsReader::default(),
+            neighbours_max: [None; 2],
             netns_number: 0,
             interfaces: BTreeMap::new(),
             last_sockets: 0,
@@ -165,11 +173,28 @@ impl NetlinkSource {
             super::netfilter::read(&mut self.netfilter, (number, inode, &name), sample);
         }
         if sample.wants.reads(Reads::LIMITS) {
-            let net = super::counters::Reader::new(Path::new("/proc")).net(number);
+            let mut net = super::counters::Reader::new(Path::new("/proc")).net(number);
+            self.exempt_neighbours(&mut net, &mut sample.faults);
             let listen_queues = self.listen_queues(number, &mut sample.faults);
             let counters = sample.counters.get_or_insert_default();
             counters.nets.push(net);
             counters.listen_queues.extend(listen_queues);
+        }
+    }
+
+    /// Counts the neighbours in the network namespace of the calling thread that do not count toward the maximum, if the table (one
+    /// for all namespaces) is at least half full. The maximum is known once the initial namespace has been read.
+    fn exempt_neighbours(&mut self, net: &mut NetCounters, faults: &mut Faults) {
+        let tables =
+            [(AF_INET, net.neighbours, net.neighbours_max), (AF_INET6, net.neighbours6, net.neighbours6_max)];
+        for (i, (family, used, max)) in tables.into_iter().enumerate() {
+            self.neighbours_max[i] = max.or(self.neighbours_max[i]);
+            if used.is_some_and(|used| used >= self.neighbours_max[i].unwrap_or(NEIGHBOURS_MAX) / 2) {
+                match neighbours::exempt(family) {
+                    Ok(n) => net.neighbours_exempt[i] = Some(n),
+                    Err(e) => faults.add(FaultKind::Failed, FaultSubject::Neighbours, e.to_string()),
+                }
+            }
         }
     }
 

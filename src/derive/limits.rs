@@ -59,8 +59,10 @@ impl LimitHistory {
         add_listeners(c, &mut rows);
         ephemeral::add_ports(c, &mut rows);
         let nets = c.sample.counters.iter().flat_map(|k| &k.nets);
-        for n in nets {
-            add_net(n, &mut rows);
+        let exempt = |i: usize| nets.clone().filter_map(|n| n.neighbours_exempt[i]).sum();
+        let exempt = [exempt(0), exempt(1)];
+        for n in nets.clone() {
+            add_net(n, exempt, &mut rows);
         }
         add_users(c, &mut rows);
         for row in &mut rows {
@@ -279,8 +281,8 @@ fn add_named_listeners(c: &Context<'_>, out: &mut Vec<Limit>) {
     }
 }
 
-/// The tables of one network namespace.
-fn add_net(n: &NetCounters, out: &mut Vec<Limit>) {
+/// The tables of one network namespace; `exempt`: neighbours, IPv4 and IPv6, that do not count.
+fn add_net(n: &NetCounters, exempt: [u64; 2], out: &mut Vec<Limit>) {
     let mut add = |kind, used: Option<u64>, max: Option<u64>| {
         if let (Some(used), Some(max)) = (used, max) {
             out.push(Limit::new(kind, n.netns, LimitSubject::Net, used, Some(max)));
@@ -300,7 +302,7 @@ fn add_net(n: &NetCounters, out: &mut Vec<Limit>) {
                 LimitKind::Neighbours,
                 n.netns,
                 LimitSubject::Neighbours(six),
-                used,
+                used.saturating_sub(exempt[usize::from(six)]),
                 Some(max),
             ));
         }

@@ -188,6 +188,8 @@ pub enum FaultSubject {
     InterfaceNames,
     /// Addresses of network interfaces.
     InterfaceAddresses,
+    /// Neighbours of a network namespace.
+    Neighbours,
     /// Rules of `nf_tables`.
     NftRules,
     /// Rules of iptables-legacy (xtables).
@@ -275,6 +277,7 @@ impl fmt::Display for FaultSubject {
             Self::AutoPorts => tr("ports chosen by the kernel"),
             Self::InterfaceNames => tr("interface names"),
             Self::InterfaceAddresses => tr("interface addresses"),
+            Self::Neighbours => tr("neighbours"),
             Self::NftRules => tr("nf_tables rules"),
             Self::IptablesRules => tr("iptables-legacy rules"),
             Self::Conntrack => tr("conntrack entries"),

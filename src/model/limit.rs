@@ -151,6 +151,10 @@ pub struct NetCounters {
     /// `neigh/default/gc_thresh3` for IPv6; only the initial namespace has it.
     #[serde(default)]
     pub neighbours6_max: Option<u64>,
+    /// Of the neighbours in this namespace, IPv4 and IPv6, those that do not count toward `gc_thresh3`: permanent, learned by a
+    /// routing daemon, of loopback. `None` if not read, as while the table is less than half full.
+    #[serde(default)]
+    pub neighbours_exempt: [Option<u64>; 2],
     /// Messages dropped by netlink sockets (`/proc/net/netlink`: sum of `Drops`).
     pub netlink_drops: Option<u64>,
 }
