@@ -16,7 +16,7 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
-    /// Nothing stands in the way.
+    /// No step fails.
     Ok,
     /// The connection fails here.
     Fails,
@@ -110,7 +110,7 @@ impl Certainty {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// Nothing stands in the way.
+    /// No step fails.
     Reachable,
     /// A cause was found.
     Cause,
@@ -254,7 +254,11 @@ pub fn of_process(snap: &Snapshot, pid: u32) -> Option<Answer> {
     let client = Client { pid: Some(pid), netns: snap.sample.netns_of(pid) };
     let mut steps = process::client(snap, &client);
     steps.extend(sockets::steps(snap, at));
-    Some(conclude(subject.clone(), steps, &subject, false))
+    let mut answer = conclude(subject.clone(), steps, &subject, false);
+    if answer.verdict == Verdict::Reachable {
+        answer.headline = format!("no problem found: {subject}");
+    }
+    Some(answer)
 }
 
 /// The answer by its steps: the first failure in the order of the kernel.
@@ -281,9 +285,7 @@ fn conclude(subject: String, steps: Vec<Step>, what: &str, is_connected: bool) -
             (Verdict::Unknown, Certainty::Unknown, format!("no cause visible: {what}{why}"))
         }
         // Programs of BPF and security modules can still refuse: only a connection is proof.
-        None => {
-            (Verdict::Reachable, Certainty::Likely, format!("reachable: {what}, nothing stands in the way"))
-        }
+        None => (Verdict::Reachable, Certainty::Likely, format!("reachable: {what}, no step fails")),
     };
     Answer { subject, verdict, certainty, headline, steps }
 }

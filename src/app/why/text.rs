@@ -1,7 +1,7 @@
 //! An answer as text and as JSON.
 
 use crate::diagnose::cause::Effect;
-use crate::diagnose::why::{Answer, Step};
+use crate::diagnose::why::{Answer, Certainty, Step};
 use crate::format::wrap;
 use crate::model::Snapshot;
 use crate::model::text::escape;
@@ -35,11 +35,15 @@ fn terminal_width() -> usize {
 }
 
 fn push_answer(out: &mut String, a: &Answer, width: usize) {
-    wrapped(out, &a.headline, 0, width);
-    // Writing to a String cannot fail.
-    let _ = writeln!(out, "{}\n", a.certainty.name());
+    let headline = match a.certainty {
+        Certainty::Unknown => a.headline.clone(),
+        Certainty::Certain | Certainty::Likely => format!("{} ({})", a.headline, a.certainty.name()),
+    };
+    wrapped(out, &headline, 0, width);
+    out.push('\n');
     let first = a.steps.iter().position(Step::is_failure);
     for (i, s) in a.steps.iter().enumerate() {
+        // Writing to a String cannot fail.
         let at = s.netns.as_ref().map_or(String::new(), |n| format!("[{n}] "));
         let _ = write!(out, "  {:<11}  {:<13}", s.status.name(), s.name);
         wrapped(out, &format!("{at}{}", s.evidence), INDENT, width);

@@ -1,4 +1,4 @@
-//! Paths on which nothing stands in the way, and the view of an ordinary user.
+//! Paths without a failure, and the view of an ordinary user.
 
 use super::world::{Case, Errno, World, accepts, ask_as, perl, run};
 use crate::compare::check;
