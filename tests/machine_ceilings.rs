@@ -300,7 +300,9 @@ fn drive(c: &Ceiling) -> Result<(u64, String), String> {
                 0 => {}
                 got if got != c.errno => return Err(format!("errno {got} at {seen}")),
                 _ if used + slack < most => return Err(format!("the call failed at {seen}")),
-                _ if level != "critical" => return Err(format!("the call failed at {seen}: not critical")),
+                _ if level == "ok" || slack == 0 && level != "critical" => {
+                    return Err(format!("the call failed at {seen}"));
+                }
                 _ => return Ok((before, seen)),
             }
         }
