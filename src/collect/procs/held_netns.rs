@@ -6,7 +6,7 @@
 //! processes with few such sockets first. No namespace is kept open: it is opened again to be read.
 //!
 //! A socket that only watches its namespace does not count ([`only_watches`]). Two programs that watch every namespace would
-//! otherwise keep each one for ever, each because of the socket of the other.
+//! otherwise keep each one permanently, each because of the socket of the other.
 
 use super::fd_scan::FdSet;
 use super::foreign_fd::{self, CopiedSocket};
