@@ -96,6 +96,8 @@ mod shells;
 mod short_lived;
 #[path = "live/tables.rs"]
 mod tables;
+#[path = "live/watchers.rs"]
+mod watchers;
 #[path = "live/why.rs"]
 mod why;
 #[path = "live/world.rs"]
@@ -164,6 +166,9 @@ const CASES: &[Case] = cases! {
     User netns ["ip", "perl", "ss"] {
         namespaces_that_come_and_go_are_no_faults
         equal_addresses_in_two_namespaces_are_two_sockets
+    }
+    User watchers ["ip", "unshare"] {
+        namespaces_watched_by_two_programs_end
     }
     User compare ["ss", "lsof"] {
         listener_with_waiting_clients_has_its_queue_and_backlog

@@ -20,6 +20,7 @@ use super::source::stamp;
 use crate::model::sample::{Dns, DnsQuery, Event, EventKind, EventProcess};
 use crate::model::{FaultKind, FaultSubject, Proto, Sample, Stamp};
 use capture::Capture;
+pub(crate) use capture::is_capture;
 use matcher::{Flow, Matcher, Seen};
 use owner::{OwnerSearch, SocketLookup};
 use rustc_hash::FxHashMap;

@@ -47,6 +47,20 @@ fn set<T: Copy>(socket: &OwnedFd, option: i32, value: &T) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// True if the packet socket, of any process, has the filter of a capture.
+#[expect(unsafe_code, reason = "no crate reads a socket filter without it")]
+pub(crate) fn is_capture(socket: &OwnedFd) -> bool {
+    let mut program = [Instruction { code: 0, then: 0, or: 0, value: 0 }; PROGRAM.len()];
+    // `SO_GET_FILTER` counts in instructions (`sk_get_filter` in net/core/filter.c), and refuses room for fewer than there are.
+    let mut len = program.len() as libc::socklen_t;
+    // SAFETY: the kernel writes at most `len` instructions to `program`, which lives until it returns and has room for them.
+    let result = unsafe {
+        let (to, len) = (program.as_mut_ptr().cast(), &raw mut len);
+        libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, to, len)
+    };
+    result == 0 && program == PROGRAM
+}
+
 /// Binds the socket to all protocols and interfaces.
 #[expect(unsafe_code, reason = "no crate has packet addresses without it")]
 fn bind(socket: &OwnedFd) -> io::Result<()> {

@@ -4,16 +4,23 @@
 //! the descriptors sees the links to namespaces. The namespace of a socket is reported by `SIOCGSKNS`, for a copy of its
 //! descriptor (`pidfd_getfd(2)`); that is asked once for each socket that no dump listed, within [`QUERY_NS`] per poll, in
 //! processes with few such sockets first. No namespace is kept open: it is opened again to be read.
+//!
+//! A socket that only watches its namespace does not count ([`only_watches`]). Two programs that watch every namespace would
+//! otherwise keep each one permanently, each because of the socket of the other.
 
 use super::fd_scan::FdSet;
-use super::foreign_fd;
+use super::foreign_fd::{self, CopiedSocket};
 use super::table::{ProcEntry, ProcessTable, scan_time};
+use crate::collect::dns;
 use crate::collect::source::stamp;
 use crate::model::{FaultKind, FaultSubject, Owner, Sample};
 use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use rustix::fs::fstat;
 use rustix::io::Errno;
+use rustix::net::AddressFamily;
+use rustix::net::netlink::SOCK_DIAG;
+use rustix::net::sockopt::{socket_domain, socket_protocol};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::path::Path;
 
@@ -52,7 +59,7 @@ impl Keeper {
     pub(crate) fn open(&self) -> Result<OwnedFd, Errno> {
         match self {
             Self::Namespace(pid, path) => foreign_fd::open_netns(Path::new(&format!("/proc/{pid}/{path}"))),
-            Self::Socket(pid, fd) => socket_netns(&open_pidfd(*pid)?, *fd),
+            Self::Socket(pid, fd) => netns_of(CopiedSocket::new(open_pidfd(*pid)?, *fd)?.fd()?),
         }
     }
 }
@@ -62,9 +69,24 @@ fn open_pidfd(pid: u32) -> Result<OwnedFd, Errno> {
     pidfd_open(pid, PidfdFlags::empty())
 }
 
-/// The network namespace of a socket of another process.
-fn socket_netns(process: impl AsFd, fd: u32) -> Result<OwnedFd, Errno> {
-    netns_of(foreign_fd::CopiedSocket::new(process, fd)?.fd()?)
+/// Inode of the network namespace that a socket of another process keeps; 0 if it only watches it.
+fn kept_netns(process: impl AsFd, (inode, fd): (u64, u32)) -> Result<u64, Errno> {
+    let copy = CopiedSocket::new(process, fd)?;
+    // The number may be that of another socket by now.
+    if fstat(copy.fd()?)?.st_ino != inode {
+        return Err(Errno::BADF);
+    }
+    if only_watches(copy.fd()?) { Ok(0) } else { Ok(fstat(netns_of(copy.fd()?)?)?.st_ino) }
+}
+
+/// True for a socket that reads the sockets of its namespace or captures its DNS packets, and carries no connection: one of
+/// `NETLINK_SOCK_DIAG` (this program, `ss`), or a packet socket of this program.
+fn only_watches(socket: &OwnedFd) -> bool {
+    match socket_domain(socket) {
+        Ok(AddressFamily::NETLINK) => matches!(socket_protocol(socket), Ok(Some(SOCK_DIAG))),
+        Ok(AddressFamily::PACKET) => dns::is_capture(socket),
+        _ => false,
+    }
 }
 
 /// The network namespace of a socket (`SIOCGSKNS` of `include/uapi/linux/sockios.h`). Needs `CAP_NET_ADMIN` in it.
@@ -81,7 +103,7 @@ fn netns_of(socket: &OwnedFd) -> Result<OwnedFd, Errno> {
 /// Finds the namespaces kept by descriptors, and remembers those of sockets.
 #[derive(Debug, Default)]
 pub(crate) struct HeldNetns {
-    /// Inode of the namespace by inode of the socket; 0: refused.
+    /// Inode of the namespace by inode of the socket; 0: refused, or it does not keep it.
     of_sockets: FxHashMap<u64, u64>,
     /// Number of entries above which those of closed sockets are dropped.
     prune_above: usize,
@@ -162,8 +184,8 @@ impl HeldNetns {
                     left += sockets.len() - at;
                     break;
                 }
-                match socket_netns(&process, *fd).and_then(|netns| fstat(&netns)) {
-                    Ok(netns) => _ = self.of_sockets.insert(*inode, netns.st_ino),
+                match kept_netns(&process, (*inode, *fd)) {
+                    Ok(netns) => _ = self.of_sockets.insert(*inode, netns),
                     // The whole process is another user's.
                     Err(Errno::PERM | Errno::ACCESS) if at == 0 => {
                         self.of_sockets.extend(sockets.iter().map(|(inode, _)| (*inode, 0)));
