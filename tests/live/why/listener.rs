@@ -15,7 +15,8 @@ const FULL: &str = "use IO::Socket::IP; my $l = IO::Socket::IP->new(Listen => 5,
     LocalPort => 80, ReuseAddr => 1) or die; my @f; while (open(my $f, '<', '/dev/null')) { push @f, $f } sleep 600";
 const UDP: &str = "use IO::Socket::IP; my $l = IO::Socket::IP->new(Type => 2, LocalHost => '10.7.0.2', LocalPort => 53, \
     Proto => 'udp') or die; sleep 600";
-const TWO_CLIENTS: &str = "use IO::Socket::IP; my @k = map { IO::Socket::IP->new(PeerHost => '10.7.0.2', PeerPort => 80) } 1..2; \
+const TWO_CLIENTS: &str = "use IO::Socket::IP; my @k; for (1..2) { my $c; \
+    $c = IO::Socket::IP->new(PeerHost => '10.7.0.2', PeerPort => 80) until $c; push @k, $c } \
     open(my $f, '>', '/run/connected'); close $f; sleep 600";
 
 pub(crate) fn listeners_that_do_not_serve_are_named() -> Result<(), String> {
