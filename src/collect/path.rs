@@ -6,7 +6,6 @@ mod state;
 use super::netlink::socket::NetlinkSocket;
 use super::netlink::wire::Request;
 use super::netns::NetnsTable;
-use super::netns::enter::Refusal;
 use super::source::stamp;
 use crate::model::path::{FirstPacket, Lookup, NetState, RouteAnswer};
 use crate::model::{Addr, Endpoint, Faults, Netns, Proto};
@@ -78,15 +77,7 @@ impl PathReader {
             return f();
         }
         let entry = self.table.by_inode(inode).ok_or(io::ErrorKind::NotFound)?;
-        std::thread::scope(|scope| {
-            let work = || match entry.enter() {
-                Ok(()) => f(),
-                Err(Refusal::Gone) => Err(io::ErrorKind::NotFound.into()),
-                Err(Refusal::Refused(e)) => Err(e.into()),
-            };
-            let thread = std::thread::Builder::new().name("namespace".into()).spawn_scoped(scope, work)?;
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
+        entry.inside(f)
     }
 }
 

@@ -29,18 +29,23 @@ pub(crate) fn inside<T: Send>(inode: u64, f: impl FnOnce() -> io::Result<T> + Se
     let mut table = NetnsTable::new(Netns::All);
     table.refresh(stamp().boot_ns, &mut Faults::default());
     let entry = table.by_inode(inode).ok_or(io::ErrorKind::NotFound)?;
-    std::thread::scope(|scope| {
-        let work = || match entry.enter() {
-            Ok(()) => f(),
-            Err(Refusal::Gone) => Err(io::ErrorKind::NotFound.into()),
-            Err(Refusal::Refused(e)) => Err(e.into()),
-        };
-        let thread = std::thread::Builder::new().name("namespace".into()).spawn_scoped(scope, work)?;
-        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
+    entry.inside(f)
 }
 
 impl NetnsEntry {
+    /// Calls `f` in the namespace, in a thread that enters it and then ends.
+    pub(crate) fn inside<T: Send>(&self, f: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+        std::thread::scope(|scope| {
+            let work = || match self.enter() {
+                Ok(()) => f(),
+                Err(Refusal::Gone) => Err(io::ErrorKind::NotFound.into()),
+                Err(Refusal::Refused(e)) => Err(e.into()),
+            };
+            let thread = std::thread::Builder::new().name("namespace".into()).spawn_scoped(scope, work)?;
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+
     /// Moves the calling thread into the namespace, until the thread ends. A process may have left the namespace, so the
     /// inode of the opened file is compared.
     pub(crate) fn enter(&self) -> Result<(), Refusal> {
