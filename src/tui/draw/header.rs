@@ -52,7 +52,8 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
             }
         }
         if app.view_states[i].id() == TableId::Events && failing.is_some() {
-            canvas.put(x + w - 1, y, 1, app.glyphs.alarm, theme.warn.patch(on));
+            // Beside its own number, never against that of the next view.
+            canvas.put(x + 1, y, 1, app.glyphs.alarm, theme.warn.patch(on));
         }
         end = x + w;
     }
