@@ -659,3 +659,22 @@ fn help_gives_capabilities_as_the_readme_does() {
         assert!(help.contains(&words(line)), "{line}");
     }
 }
+
+#[test]
+fn pictures_have_every_view() {
+    for entry in std::fs::read_dir("assets").unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension() != Some(OsStr::new("svg")) {
+            continue;
+        }
+        let picture = std::fs::read_to_string(&path).unwrap();
+        for table in sockscope::table::TABLES {
+            assert!(
+                picture.contains(table.title),
+                "{}: no {}: run .ci/pictures",
+                path.display(),
+                table.title
+            );
+        }
+    }
+}
