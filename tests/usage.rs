@@ -668,13 +668,11 @@ fn pictures_have_every_view() {
             continue;
         }
         let picture = std::fs::read_to_string(&path).unwrap();
-        for table in sockscope::table::TABLES {
-            assert!(
-                picture.contains(table.title),
-                "{}: no {}: run .ci/pictures",
-                path.display(),
-                table.title
-            );
+        // A tab without room for its title is its number.
+        for (i, table) in sockscope::table::TABLES.into_iter().enumerate() {
+            let number = i + 1;
+            let is_there = picture.contains(table.title) || picture.contains(&format!(">{number}<"));
+            assert!(is_there, "{}: no {number} {}: run .ci/pictures", path.display(), table.title);
         }
     }
 }
