@@ -52,12 +52,8 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
             }
         }
         if app.view_states[i].id() == TableId::Events && failing.is_some() {
-            // Beside its own number, never against that of the next view.
-            if w > 2 {
-                canvas.put(x + 1, y, 1, app.glyphs.alarm, theme.warn.patch(on));
-            } else {
-                canvas.put(x, y, w, &number, theme.warn.patch(on));
-            }
+            // Beside its own number, never behind the title, where it stands against the next number.
+            canvas.put(x + 1, y, 1, app.glyphs.alarm, theme.warn.patch(on));
         }
         end = x + w;
     }
