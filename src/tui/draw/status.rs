@@ -130,7 +130,7 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect, header: Rect)
     }
 }
 
-/// What the worst resolver of the last seconds does, and how many more there are.
+/// Finding of the worst resolver of the last seconds, and the number of the others.
 fn failing_resolver(snap: &Snapshot) -> Option<String> {
     let found = resolver_diagnoses(snap);
     let worst = found.iter().max_by_key(|d| d.severity)?;
