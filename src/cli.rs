@@ -18,6 +18,8 @@ pub mod plan;
 pub mod query;
 pub mod record;
 pub mod settings;
+#[cfg(feature = "ship")]
+pub mod ship;
 pub mod ss_flags;
 pub mod user_file;
 pub mod who;

@@ -92,6 +92,8 @@ mod recording;
 mod rows;
 #[path = "live/shells.rs"]
 mod shells;
+#[path = "live/ship.rs"]
+mod ship;
 #[path = "live/short_lived.rs"]
 mod short_lived;
 #[path = "live/tables.rs"]
@@ -241,6 +243,10 @@ const CASES: &[Case] = cases! {
         command_without_net_raw_names_the_capability
         check_warns_of_a_failing_resolver
         recorded_questions_are_printed_from_the_recording
+    }
+    Root ship ["python3"] {
+        failing_receiver_loses_nothing
+        batches_wait_for_the_receiver_across_runs
     }
     Root event_findings [] {
         findings_name_who_connects_where_and_how_often

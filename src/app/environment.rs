@@ -47,6 +47,12 @@ pub(super) fn recording_dir() -> Option<PathBuf> {
     xdg_file("XDG_STATE_HOME", ".local/state", "recording")
 }
 
+/// Default directory of batches that wait for a receiver.
+#[cfg(feature = "ship")]
+pub(super) fn spool_dir() -> Option<PathBuf> {
+    xdg_file("XDG_STATE_HOME", ".local/state", "ship")
+}
+
 /// Language of the locale.
 pub(super) fn lang() -> Lang {
     TerminalEnv::read().locale.as_deref().map_or(Lang::En, Lang::from_locale)

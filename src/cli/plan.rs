@@ -15,6 +15,8 @@ use super::record::RecordPlan;
 use super::settings::schema::Validators;
 use super::settings::value::{BackendArg, Chosen, LangArg, OwnersArg, ViewName, view_exists};
 use super::settings::{Settings, TOP_SORT};
+#[cfg(feature = "ship")]
+use super::ship::ShipPlan;
 use super::who::WhoPlan;
 use super::why::WhyPlan;
 use crate::explain::Lang;
@@ -74,6 +76,9 @@ pub enum What {
     Why(Box<WhyPlan>),
     /// Record samples.
     Record(Box<RecordPlan>),
+    /// Send rows to a receiver.
+    #[cfg(feature = "ship")]
+    Ship(Box<ShipPlan>),
     /// Compare two moments.
     Diff(Box<DiffPlan>),
     /// Write rows of moments.
@@ -234,6 +239,8 @@ impl Plan {
             #[cfg(feature = "sql")]
             Some(Command::Query(q)) => What::Query(Box::new(QueryPlan::new(&q)?)),
             Some(Command::Record(r)) => What::Record(Box::new(RecordPlan::new(&r, recording.is_some())?)),
+            #[cfg(feature = "ship")]
+            Some(Command::Ship(s)) => What::Ship(Box::new(ShipPlan::new(&s)?)),
             Some(Command::Who(who)) => What::Who(Box::new(WhoPlan::new(&who, inputs)?)),
             Some(Command::Why(why)) => What::Why(Box::new(WhyPlan::new(&why, services)?)),
             Some(Command::Kill(kill)) => What::Kill(Box::new(KillPlan::new(kill, inputs)?)),
@@ -333,6 +340,8 @@ fn refuses_span(command: Option<&Command>) -> Option<&'static str> {
         Some(Command::Events(_) | Command::Dns(_) | Command::Export(_)) => return None,
         #[cfg(feature = "sql")]
         Some(Command::Query(_)) => return None,
+        #[cfg(feature = "ship")]
+        Some(Command::Ship(_)) => return None,
         Some(Command::Diff(_)) => {
             return Some("diff takes its moments as arguments: sockscope diff --from RECORDING START END");
         }

@@ -50,7 +50,7 @@ pub(crate) fn events_until(
 }
 
 /// Serves `n` connections of [`CLIENT`]; the pid of the client.
-fn serve(n: usize, port: u16) -> Result<u32, String> {
+pub(crate) fn serve(n: usize, port: u16) -> Result<u32, String> {
     let listener = listen(&format!("127.0.0.1:{port}"), 128, false);
     let mut client = Command::new("python3")
         .args(["-c", CLIENT, &port.to_string(), &n.to_string()])
