@@ -1,12 +1,17 @@
 //! The command line as typed: parser, help, manual page and completions come from this definition.
 
+#[cfg(feature = "ship")]
+mod ship;
+
 use super::equivalents;
 use super::settings::flags::{GLOBAL, SettingFlags};
-#[cfg(feature = "ship")]
-use super::ship::{Encoding, RowKind};
 use super::ss_flags::SsFlags;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+#[cfg(feature = "ship")]
+use ship::SHIP_EXAMPLES;
+#[cfg(feature = "ship")]
+pub use ship::{Encoding, RowKind, Ship};
 use std::path::PathBuf;
 
 /// The command line as typed.
@@ -184,18 +189,6 @@ Examples:
 Times are UTC. A recording holds command lines: only its owner can read the files.
 Exit status: 0 success, 2 usage error or failure.";
 
-#[cfg(feature = "ship")]
-const SHIP_EXAMPLES: &str = "\
-Examples:
-  sockscope ship --to 'http://127.0.0.1:9428/insert/jsonline?_time_field=time&_msg_field=kind'
-  sockscope ship --to 'http://127.0.0.1:8123/?query=INSERT+INTO+sockscope+FORMAT+JSONEachRow'
-  sockscope ship --to https://logs.example.com/in --token /etc/sockscope/token --spool /var/lib/sockscope/ship
-  sockscope ship --to http://127.0.0.1:8080/ --from incident      the rows of a recording
-
-Each row has an id: what is sent twice after a failure has the same one. {batch} in the URL is the id of the request.
-While the receiver is down, batches wait in the directory of --spool. More: docs/fleet.md
-Exit status: 0 success, 1 rows of a recording are still to be sent, 2 usage error or failure.";
-
 const DIFF_EXAMPLES: &str = "\
 Examples:
   sockscope diff --from incident 02:10 02:20            ten minutes of a recording
@@ -291,42 +284,6 @@ pub struct Record {
     /// Replace addresses, names and arguments under a key that is not stored; with --from: those of a copy
     #[arg(long)]
     pub redact: bool,
-}
-
-/// Flags of `ship`.
-#[cfg(feature = "ship")]
-#[derive(Debug, Clone, Default, ClapArgs)]
-pub struct Ship {
-    /// Receiver: http or https; {batch} stands for the id of a batch
-    #[arg(long, value_name = "URL")]
-    pub to: String,
-    /// Rows to send, comma-separated [default: all]
-    #[arg(long, value_name = "KINDS", value_enum, value_delimiter = ',')]
-    pub only: Vec<RowKind>,
-    /// Directory of what waits for the receiver [default: ~/.local/state/sockscope/ship]
-    #[arg(long, value_name = "DIR")]
-    pub spool: Option<PathBuf>,
-    /// Remove the oldest batches above this size of all, and count their rows [default: 1G]
-    #[arg(long, value_name = "SIZE", allow_negative_numbers = true)]
-    pub max_size: Option<String>,
-    /// Rows of a batch [default: 10000]
-    #[arg(long, value_name = "N")]
-    pub rows: Option<u64>,
-    /// Send a batch after TIME also if it has fewer rows [default: 5s]
-    #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
-    pub flush: Option<String>,
-    /// Compression of batches
-    #[arg(long, value_enum, value_name = "NAME", default_value_t)]
-    pub compress: Encoding,
-    /// File with a bearer token
-    #[arg(long, value_name = "FILE")]
-    pub token: Option<PathBuf>,
-    /// File with headers, one Name: value a line
-    #[arg(long, value_name = "FILE")]
-    pub headers: Option<PathBuf>,
-    /// Stop after TIME
-    #[arg(long = "for", value_name = "TIME", allow_negative_numbers = true)]
-    pub during: Option<String>,
 }
 
 /// Flags of `diff`.

@@ -1,46 +1,12 @@
 //! The plan of `sockscope ship`.
 
-use super::args::Ship;
+use super::args::{Encoding, RowKind, Ship};
 use super::error::UsageError;
 use super::settings::value::{flag_duration, flag_size};
 use super::user_file;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-
-/// Compression of a batch (`Content-Encoding`, RFC 9110 and RFC 8878).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Encoding {
-    /// Zstandard, level 3
-    #[default]
-    Zstd,
-    /// gzip
-    Gzip,
-    /// None
-    None,
-}
-
-/// Rows to send.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum RowKind {
-    /// Connections as they open, close and fail
-    Events,
-    /// All at the start and once an hour, those that open, change and close at once
-    Listeners,
-    /// All once a minute, those whose level changed at once
-    Limits,
-}
-
-impl RowKind {
-    /// All of them, with the value of the key `kind` of their rows.
-    pub const ALL: [(Self, &'static str); 3] =
-        [(Self::Events, "event"), (Self::Listeners, "listener"), (Self::Limits, "limit")];
-
-    /// Value of the key `kind`.
-    pub fn name(self) -> &'static str {
-        Self::ALL[self as usize].1
-    }
-}
 
 /// Rows to send to a receiver, checked.
 #[derive(Clone)]
@@ -145,8 +111,8 @@ fn header(line: &str) -> Option<(String, String)> {
     let (name, value) = line.split_once(':')?;
     let (name, value) = (name.trim(), value.trim());
     let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-    let fine = !name.is_empty() && name.chars().all(is_token) && !value.contains(char::is_control);
-    fine.then(|| (name.to_owned(), value.to_owned()))
+    let is_valid = !name.is_empty() && name.chars().all(is_token) && !value.contains(char::is_control);
+    is_valid.then(|| (name.to_owned(), value.to_owned()))
 }
 
 /// Host and port of a URL, with user and password if it has them.

@@ -2,7 +2,7 @@
 
 use super::spool::{Entry, Spool};
 use crate::app::print::print_error;
-use crate::cli::ship::Encoding;
+use crate::cli::args::Encoding;
 use crate::format::thousands;
 use std::io;
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -32,7 +32,7 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::fro
 /// Longest time that a receiver may ask for (`Retry-After`).
 const LONGEST_RETRY: Duration = Duration::from_secs(300);
 
-/// What the thread that sends is to do.
+/// Orders to the thread that sends.
 #[derive(Debug, Default)]
 struct Orders {
     /// A batch was added.
@@ -115,7 +115,7 @@ impl<'a> Delivery<'a> {
         Self { spool, bell, backoff: BACKOFF.0 }
     }
 
-    /// Sends what waits, and what is added, until it is told to end. Number of rows that were taken.
+    /// Sends what waits, and what is added, until the end. Returns the number of rows that were taken.
     pub(super) fn run(&self, receiver: &mut dyn Receiver) -> u64 {
         let (mut delay, mut failing, mut taken) = (self.backoff, false, 0);
         loop {
@@ -229,7 +229,7 @@ fn halves(receiver: &mut dyn Receiver, id: &str, text: &[u8], encoding: Encoding
     Reply::Taken
 }
 
-/// A time between half and all of this one, so that many hosts do not come back together.
+/// A time between half and all of this one, so that many hosts do not retry together.
 fn jitter(time: Duration) -> Duration {
     let mut random = [0; 1];
     let _ = rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::NONBLOCK);

@@ -1,7 +1,8 @@
 //! A receiver by HTTP.
 
 use super::delivery::{Receiver, Reply};
-use crate::cli::ship::{Encoding, ShipPlan};
+use crate::cli::args::Encoding;
+use crate::cli::ship::ShipPlan;
 use crate::model::text::escape;
 use std::time::Duration;
 use ureq::Agent;

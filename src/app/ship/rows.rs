@@ -1,7 +1,7 @@
 //! Rows to send, as NDJSON: each has an id and a kind before the columns of its table.
 
+use crate::cli::args::RowKind;
 use crate::cli::list_plan::default_columns;
-use crate::cli::ship::RowKind;
 use crate::format::Column;
 use crate::model::{Needs, Snapshot};
 use crate::output::{Format, JsonHead, JsonKeys, Rows, json};
@@ -77,7 +77,7 @@ impl RowWriter {
         }
     }
 
-    /// What the polls must read.
+    /// Needs of its columns, which the polls must read.
     pub(super) fn needs(&self) -> Needs {
         let mut needs = Needs::default();
         for kind in &self.kinds {

@@ -3,7 +3,7 @@
 //! A file is the body of one request, compressed, so that it is sent again byte for byte: the same rows with the same ids. Its name
 //! has its number and its rows, so that what is lost can be counted without reading it.
 
-use crate::cli::ship::Encoding;
+use crate::cli::args::Encoding;
 use clap::ValueEnum;
 use rustix::fs::{FlockOperation, flock};
 use std::collections::VecDeque;
@@ -259,7 +259,7 @@ impl Spool {
         Amount { batches: state.waiting.len() as u64, rows: state.waiting.iter().map(|e| e.rows).sum() }
     }
 
-    /// What was lost since the last call.
+    /// Takes the number of batches and rows lost since the last call.
     pub(super) fn take_lost(&self) -> Amount {
         std::mem::take(&mut self.state().lost)
     }
