@@ -293,6 +293,8 @@ const CASES: &[Case] = cases! {
         healthy_paths_are_reachable
         ordinary_user_gets_no_wrong_certain_verdict
         rules_with_unknown_conditions_are_never_certain
+        dashboard_explains_a_waiting_connection_a_port_and_a_process
+        dashboard_asks_with_the_mark_of_the_socket
     }
     Root packets ["ip", "nft", "iptables-nft-restore", "iptables-legacy-restore", "conntrack", "perl"] {
         kube_proxy_with_2_to_50_endpoints_sends_packets_to_the_target_of_forwards

@@ -7,6 +7,8 @@
 mod events;
 #[path = "screens/past.rs"]
 mod past;
+#[path = "screens/why.rs"]
+mod why;
 #[path = "screens/world.rs"]
 mod world;
 

@@ -44,7 +44,7 @@ impl Effect {
 }
 
 /// One cause.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Cause {
     /// Name: `nothing-listens`.
     pub name: &'static str,

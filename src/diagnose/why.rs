@@ -3,14 +3,19 @@
 mod listener;
 mod path;
 mod process;
+mod question;
 mod recent;
 mod sockets;
 mod source;
+mod text;
 
 use super::cause::{Cause, Effect};
+use crate::model::lang::noop;
 use crate::model::path::{Hop, Stage};
 use crate::model::{Addr, Endpoint, Proto, Snapshot};
+pub use question::{Connection, Question};
 use serde::Serialize;
+pub use text::text;
 
 /// Status of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -30,16 +35,16 @@ impl Status {
     /// Name, as printed.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Ok => "ok",
-            Self::Fails => "fails",
-            Self::Likely => "likely",
-            Self::NotVisible => "not visible",
+            Self::Ok => noop("ok"),
+            Self::Fails => noop("fails"),
+            Self::Likely => noop("likely"),
+            Self::NotVisible => noop("not visible"),
         }
     }
 }
 
 /// One step of a connection.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Step {
     /// Part of the kernel: `route`, `firewall`, `listener`.
     pub name: &'static str,
@@ -119,7 +124,7 @@ pub enum Verdict {
 }
 
 /// Answer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
     /// The question in words: `tcp 10.0.0.4:5432`.
     pub subject: String,

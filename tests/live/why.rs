@@ -1,5 +1,7 @@
 //! `sockscope why` against induced causes: each in namespaces of its own, with a real connect and `ip route get` as oracle.
 
+#[path = "why/dashboard.rs"]
+mod dashboard;
 #[path = "why/firewall.rs"]
 mod firewall;
 #[path = "why/healthy.rs"]
@@ -11,6 +13,9 @@ mod route;
 #[path = "why/world.rs"]
 mod world;
 
+pub(crate) use dashboard::{
+    dashboard_asks_with_the_mark_of_the_socket, dashboard_explains_a_waiting_connection_a_port_and_a_process,
+};
 pub(crate) use firewall::{rules_that_stop_a_packet_are_named, translations_without_a_listener_are_named};
 pub(crate) use healthy::{
     healthy_paths_are_reachable, ordinary_user_gets_no_wrong_certain_verdict,

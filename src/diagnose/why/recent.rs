@@ -35,32 +35,22 @@ pub(super) fn pair((pairs, netns): (&Snapshot, u16), q: &Outgoing, translated: E
     let established = count(&|s| s.state == State::Established && !stuck(s) && !closed(s));
     out.is_connected = established > 0;
     if waiting > 0 {
-        let text = format!(
-            "{} connections wait, their SYN was repeated without an answer",
-            thousands(waiting as u64)
-        );
+        let text = format!("{} waiting, SYN repeated without an answer", thousands(waiting as u64));
         let step = Step::fails("recent", &NO_ANSWER, text);
         out.steps.push(step.likely());
     }
     let stuck = count(&stuck);
     if stuck > 0 {
-        let text = format!(
-            "{} open connections repeat a segment without an acknowledgement",
-            thousands(stuck as u64)
-        );
+        let text = format!("{} open, a segment repeated without an acknowledgement", thousands(stuck as u64));
         out.steps.push(Step::fails("recent", &RETRANSMITS, text).likely());
     }
     let closed = count(&closed);
     if closed > 0 {
-        let text =
-            format!("{} open connections wait for the window of the receiver", thousands(closed as u64));
+        let text = format!("{} open, waiting for the window of the receiver", thousands(closed as u64));
         out.steps.push(Step::fails("recent", &ZERO_WINDOW, text).likely());
     }
     if established > 0 {
-        out.steps.push(Step::ok(
-            "recent",
-            format!("{} connections are established", thousands(established as u64)),
-        ));
+        out.steps.push(Step::ok("recent", format!("{} established", thousands(established as u64))));
     }
     out
 }
