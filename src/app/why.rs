@@ -6,17 +6,20 @@ mod trace;
 
 use super::exit_status::{ExitStatus, RunError};
 use super::print::print;
+use super::watch::is_closed_within;
 use crate::cli::why::{Target, WhyPlan};
 use crate::cli::{Plan, UsageError};
 use crate::diagnose::why::{Answer, Connection, Question, Verdict, text};
+use crate::format::clock;
 use crate::model::{Addr, Endpoint, Netns, Snapshot};
 use answer::answer;
 pub(super) use answer::answer_now;
 use nix::unistd::User;
 use std::io::IsTerminal;
+use std::sync::Arc;
 
 /// Most processes of a name.
-const MAX_PROCESSES: usize = 16;
+const MAX_PROCESSES: usize = 1000;
 /// Width of the text on a terminal that does not report its own.
 const WIDTH: usize = 80;
 
@@ -29,19 +32,70 @@ pub(super) fn run(plan: &Plan, why: &WhyPlan) -> Result<ExitStatus, RunError> {
         .into());
     }
     let uid = why.user.as_deref().map(user).transpose()?;
-    let snap = answer::read(plan, matches!(why.target, Target::Pid(_) | Target::Name(_)))?;
-    let questions = questions(plan, why, uid, &snap)?;
-    let answers = questions.iter().map(|q| answer(plan, &snap, q));
-    let answers = answers.collect::<Result<Vec<Answer>, RunError>>()?;
-    let code =
-        answers.iter().map(|a| exit_code(a.verdict)).max_by_key(|code| [0, 2, 3, 1][usize::from(*code)]);
-    if why.json {
-        print(&json::json(&snap, &answers))?;
-    } else {
-        let width = std::io::stdout().is_terminal().then(terminal_width);
-        print(&text(&answers, width))?;
+    let mut last: Option<Vec<Key>> = None;
+    loop {
+        let (snap, answers) = ask(plan, why, uid)?;
+        let key: Vec<Key> = answers.iter().map(key).collect();
+        let is_first = last.is_none();
+        if last.as_ref() != Some(&key) {
+            print_answers(why, &snap, &answers)?;
+        }
+        if is_changed(last.as_ref(), &key) || why.watch.is_none() {
+            let codes = answers.iter().map(|a| exit_code(a.verdict));
+            let code = codes.max_by_key(|code| [0, 2, 3, 1][usize::from(*code)]);
+            return Ok(ExitStatus::Check(code.unwrap_or(3)));
+        }
+        if is_first {
+            last = Some(key);
+        }
+        if is_closed_within(why.watch.unwrap_or_default()) {
+            return Ok(ExitStatus::Success);
+        }
     }
-    Ok(ExitStatus::Check(code.unwrap_or(3)))
+}
+
+/// Part of an answer that counts as a change: figures of the evidence do not.
+type Key = (String, Verdict, Option<&'static str>);
+
+fn key(a: &Answer) -> Key {
+    (a.subject.clone(), a.verdict, a.cause().map(|c| c.name))
+}
+
+/// True if there was an answer, and it was another one.
+fn is_changed(last: Option<&Vec<Key>>, key: &[Key]) -> bool {
+    last.is_some_and(|last| last != key)
+}
+
+/// Reads and answers once: the failing ones first.
+fn ask(plan: &Plan, why: &WhyPlan, uid: Option<u32>) -> Result<(Arc<Snapshot>, Vec<Answer>), RunError> {
+    let snap = answer::read(plan, matches!(why.target, Target::Pid(_) | Target::Name(_)))?;
+    let mut answers = Vec::new();
+    for q in questions(plan, why, uid, &snap)? {
+        let answer = answer(plan, &snap, &q)?;
+        answers.push(match (&q, why.probe) {
+            (Question::Connection(c), Some(timeout)) => {
+                answer.with_probe(c.proto, &answer::probe(&snap, c, timeout))
+            }
+            _ => answer,
+        });
+    }
+    answers.sort_by_key(|a| match a.verdict {
+        Verdict::Cause => 0,
+        Verdict::Unknown => 1,
+        Verdict::Reachable => 2,
+    });
+    Ok((snap, answers))
+}
+
+fn print_answers(why: &WhyPlan, snap: &Snapshot, answers: &[Answer]) -> Result<(), RunError> {
+    if why.json {
+        print(&json::json(snap, answers))?;
+        return Ok(());
+    }
+    let width = std::io::stdout().is_terminal().then(terminal_width);
+    let time = why.watch.map(|_| format!("{}  ", clock(snap.sample.at.unix_ns)));
+    print(&(time.unwrap_or_default() + &text(answers, width)))?;
+    Ok(())
 }
 
 fn terminal_width() -> usize {

@@ -1,7 +1,9 @@
 //! Answer to why a connection does not work: the steps of the kernel in order, each with its evidence, and the first that fails.
 
+mod cgroup;
 mod listener;
 mod path;
+mod probe;
 mod process;
 mod question;
 mod recent;
@@ -10,6 +12,7 @@ mod source;
 mod text;
 
 use super::cause::{Cause, Effect};
+use crate::model::cgroup_bpf::CgroupPrograms;
 use crate::model::lang::noop;
 use crate::model::path::{Hop, Stage};
 use crate::model::{Addr, Endpoint, Proto, Snapshot};
@@ -172,21 +175,27 @@ pub enum PathEnd {
 }
 
 /// Answers for a connection of this machine to an endpoint, by the hops of its path. `pairs` has the connections of the namespace of
-/// the client, which is number `pairs.1` there.
+/// the client, which is number `pairs.1` there. `programs` are those of the cgroup of the client.
 pub fn outgoing(
     snap: &Snapshot,
     pairs: (&Snapshot, u16),
+    programs: Option<&CgroupPrograms>,
     q: &Outgoing,
     hops: &[Hop],
     end: &PathEnd,
 ) -> Answer {
     let mut steps = process::client(snap, &q.client);
+    let mut of_cgroup = cgroup::steps(programs, q);
+    // Few cgroups have programs: without the right to look, a failure behind them is as certain as before.
+    let unread = if programs.is_some_and(|p| p.programs.is_err()) { of_cgroup.pop() } else { None };
+    steps.extend(of_cgroup);
     if let Some(first) = hops.first() {
         steps.extend(source::steps(pairs, q, first));
     }
     steps.extend(path_steps(snap, (q.proto, q.client.netns), hops, end));
     let recent = recent::pair(pairs, q, hops.last().map_or(q.dest, Hop::dest));
     steps.extend(recent.steps);
+    steps.extend(unread);
     let subject = format!("{} {}", q.proto.name(), q.dest);
     conclude(subject.clone(), steps, &subject, recent.is_connected)
 }

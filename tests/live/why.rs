@@ -1,5 +1,7 @@
 //! `sockscope why` against induced causes: each in namespaces of its own, with a real connect and `ip route get` as oracle.
 
+#[path = "why/cgroup.rs"]
+mod cgroup;
 #[path = "why/dashboard.rs"]
 mod dashboard;
 #[path = "why/firewall.rs"]
@@ -8,11 +10,14 @@ mod firewall;
 mod healthy;
 #[path = "why/listener.rs"]
 mod listener;
+#[path = "why/probe.rs"]
+mod probe;
 #[path = "why/route.rs"]
 mod route;
 #[path = "why/world.rs"]
 mod world;
 
+pub(crate) use cgroup::bpf_programs_of_a_cgroup_are_named;
 pub(crate) use dashboard::{
     dashboard_asks_with_the_mark_of_the_socket, dashboard_explains_a_waiting_connection_a_port_and_a_process,
 };
@@ -22,4 +27,8 @@ pub(crate) use healthy::{
     rules_with_unknown_conditions_are_never_certain,
 };
 pub(crate) use listener::{listeners_that_do_not_serve_are_named, processes_that_cannot_serve_are_named};
+pub(crate) use probe::{
+    real_connect_confirms_or_contradicts_the_prediction, real_connect_is_that_of_the_client,
+    watch_ends_with_the_first_other_answer,
+};
 pub(crate) use route::{first_of_several_causes_is_named, routes_that_fail_are_named};

@@ -1,15 +1,18 @@
 //! Answers a question: reads the sockets of all namespaces and follows the path of the packet.
 
 use super::trace::{Tracer, from_neighbour};
+use crate::actions;
 use crate::app::exit_status::RunError;
 use crate::app::reader::Reader;
 use crate::cli::{Plan, UsageError};
-use crate::collect::PathReader;
+use crate::collect::{PathReader, cgroup_programs};
 use crate::diagnose::why::{Answer, Client, Connection, Outgoing, Question, incoming, of_process, outgoing};
-use crate::model::path::{FirstPacket, Stage};
+use crate::model::path::{Attempt, ConnectResult, FirstPacket, Stage};
+use crate::model::text::strip_os_error;
 use crate::model::{Addr, AttrSet, Needs, Netns, Proto, ProtoSet, Reads, Snapshot, State, StateSet, Wants};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Reads what answers need beside the path. The connections of all namespaces are read only for the sockets of a process: the kernel
 /// goes through its table of connections for each namespace.
@@ -56,13 +59,7 @@ fn connection(plan: &Plan, snap: &Snapshot, c: &Connection) -> Result<Answer, Ru
     if let Some(pid) = c.pid.filter(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
         return Err(UsageError(format!("why: no process {pid}")).into());
     }
-    let netns = match (c.netns, c.pid) {
-        (0, Some(pid)) => snap.sample.netns_of(pid),
-        (inode, _) => number_of(snap, inode)?,
-    };
-    let process = c.pid.and_then(|pid| snap.sample.processes.iter().find(|p| p.info.pid == pid));
-    let own = rustix::process::geteuid().as_raw();
-    let uid = c.uid.or_else(|| process.map(|p| p.info.uid)).unwrap_or(own);
+    let (netns, uid) = client_of(snap, c)?;
     let pairs = connections(plan, snap, netns)?;
     let number = position(&pairs, snap.netns_inode(netns)).unwrap_or(netns);
     let client = Client { pid: c.pid, netns };
@@ -78,7 +75,33 @@ fn connection(plan: &Plan, snap: &Snapshot, c: &Connection) -> Result<Answer, Ru
     };
     let mut tracer = Tracer::new(PathReader::new(), snap);
     let (hops, end) = tracer.follow(netns, packet, Stage::Output);
-    Ok(outgoing(snap, (&pairs, number), &q, &hops, &end))
+    let programs = cgroup_programs(c.pid.unwrap_or_else(std::process::id));
+    Ok(outgoing(snap, (&pairs, number), programs.as_ref(), &q, &hops, &end))
+}
+
+/// Network namespace and user of the client.
+fn client_of(snap: &Snapshot, c: &Connection) -> Result<(u16, u32), UsageError> {
+    let netns = match (c.netns, c.pid) {
+        (0, Some(pid)) => snap.sample.netns_of(pid),
+        (inode, _) => number_of(snap, inode)?,
+    };
+    let process = c.pid.and_then(|pid| snap.sample.processes.iter().find(|p| p.info.pid == pid));
+    let own = rustix::process::geteuid().as_raw();
+    Ok((netns, c.uid.or_else(|| process.map(|p| p.info.uid)).unwrap_or(own)))
+}
+
+/// Makes the real connect of a question; the reason if none could be made.
+pub(super) fn probe(snap: &Snapshot, c: &Connection, timeout: Duration) -> Result<ConnectResult, String> {
+    let (netns, uid) = client_of(snap, c).map_err(|e| e.to_string())?;
+    let attempt = Attempt {
+        proto: c.proto,
+        source: c.source,
+        dest: c.dest,
+        mark: c.mark,
+        uid,
+        netns: (netns != 0).then(|| snap.netns_inode(netns)),
+    };
+    actions::attempt(&attempt, timeout).map_err(|e| strip_os_error(&e.to_string()).into_owned())
 }
 
 /// Mark of the socket that the question is about.
