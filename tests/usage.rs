@@ -659,3 +659,41 @@ fn help_gives_capabilities_as_the_readme_does() {
         assert!(help.contains(&words(line)), "{line}");
     }
 }
+
+#[test]
+fn pictures_have_every_view() {
+    for entry in std::fs::read_dir("assets").unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension() != Some(OsStr::new("svg")) {
+            continue;
+        }
+        let picture = std::fs::read_to_string(&path).unwrap();
+        // A tab without room for its title is its number.
+        for (i, table) in sockscope::table::TABLES.into_iter().enumerate() {
+            let number = i + 1;
+            let is_there = picture.contains(table.title) || picture.contains(&format!(">{number}<"));
+            assert!(is_there, "{}: no {number} {}: run .ci/pictures", path.display(), table.title);
+        }
+    }
+}
+
+#[test]
+fn diff_names_redacted_sides() {
+    let dir = tempfile::tempdir().unwrap();
+    let record = |name: &str, more: &[&str]| {
+        let path = dir.path().join(name).to_str().unwrap().to_owned();
+        let out = words(&[&["--demo", "record", "--for", "1s", "-o", &path], more].concat());
+        assert!(out.status.success(), "{out:?}");
+        path
+    };
+    let (real, hidden, other) =
+        (record("real", &[]), record("hidden", &["--redact"]), record("other", &["--redact"]));
+    let notes = |before: &str, after: &str| {
+        let text = String::from_utf8(words(&["diff", before, after]).stderr).unwrap();
+        (text.contains("redacted: "), text.contains("cannot be compared by address"))
+    };
+    assert_eq!(notes(&real, &real), (false, false));
+    assert_eq!(notes(&hidden, &hidden), (true, false));
+    assert_eq!(notes(&real, &hidden), (true, true));
+    assert_eq!(notes(&hidden, &other), (true, true));
+}
