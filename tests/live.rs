@@ -283,7 +283,7 @@ const CASES: &[Case] = cases! {
         unreadable_list_of_iptables_tables_is_reported
         dashboard_beside_a_namespace_that_is_late_answers_keys
     }
-    Root why ["ip", "nft", "iptables-nft", "iptables-legacy", "perl", "prlimit", "python3", "setpriv", "ss", "sysctl"] {
+    Root why ["ip", "nft", "iptables-nft", "iptables-legacy", "nsenter", "perl", "prlimit", "python3", "setpriv", "ss", "sysctl"] {
         listeners_that_do_not_serve_are_named
         processes_that_cannot_serve_are_named
         rules_that_stop_a_packet_are_named
@@ -299,6 +299,8 @@ const CASES: &[Case] = cases! {
         real_connect_is_that_of_the_client
         watch_ends_with_the_first_other_answer
         bpf_programs_of_a_cgroup_are_named
+        connections_that_do_not_move_are_named
+        server_in_a_frozen_cgroup_is_named
     }
     Root packets ["ip", "nft", "iptables-nft-restore", "iptables-legacy-restore", "conntrack", "perl"] {
         kube_proxy_with_2_to_50_endpoints_sends_packets_to_the_target_of_forwards

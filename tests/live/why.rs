@@ -14,6 +14,8 @@ mod listener;
 mod probe;
 #[path = "why/route.rs"]
 mod route;
+#[path = "why/transfer.rs"]
+mod transfer;
 #[path = "why/world.rs"]
 mod world;
 
@@ -32,3 +34,4 @@ pub(crate) use probe::{
     watch_ends_with_the_first_other_answer,
 };
 pub(crate) use route::{first_of_several_causes_is_named, routes_that_fail_are_named};
+pub(crate) use transfer::{connections_that_do_not_move_are_named, server_in_a_frozen_cgroup_is_named};
