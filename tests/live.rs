@@ -299,6 +299,7 @@ const CASES: &[Case] = cases! {
         real_connect_is_that_of_the_client
         watch_ends_with_the_first_other_answer
         bpf_programs_of_a_cgroup_are_named
+        bpf_programs_of_the_server_are_named
         connections_that_do_not_move_are_named
         server_in_a_frozen_cgroup_is_named
     }

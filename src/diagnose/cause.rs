@@ -222,6 +222,10 @@ causes! {
     RETRANSMITS "retransmits" TimesOut
         "Connections to the destination repeat segments without an acknowledgement."
         "Look for loss on the path, or an MTU that only large packets meet.";
+    /// MTU of a later hop.
+    MTU_BLACK_HOLE "mtu-black-hole" NotServed
+        "A hop sends less at once than the sender assumes, and the ICMP error that reports it does not arrive: small packets pass, full ones are lost."
+        "Permit ICMP fragmentation needed and ICMPv6 packet too big, set the MTU of the route, or clamp the MSS.";
     /// Zero window.
     ZERO_WINDOW "zero-window" NotServed
         "The receiver of an open connection has closed its window: its application does not read."

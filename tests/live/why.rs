@@ -19,7 +19,7 @@ mod transfer;
 #[path = "why/world.rs"]
 mod world;
 
-pub(crate) use cgroup::bpf_programs_of_a_cgroup_are_named;
+pub(crate) use cgroup::{bpf_programs_of_a_cgroup_are_named, bpf_programs_of_the_server_are_named};
 pub(crate) use dashboard::{
     dashboard_asks_with_the_mark_of_the_socket, dashboard_explains_a_waiting_connection_a_port_and_a_process,
 };

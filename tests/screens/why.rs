@@ -1,7 +1,7 @@
 //! The answer to why a row does not work.
 
 use super::Screen;
-use sockscope::diagnose::why::{Answer, Connection, Question, Status, Verdict, incoming};
+use sockscope::diagnose::why::{Answer, Connection, Programs, Question, Status, Verdict, incoming};
 use sockscope::model::{Proto, State};
 use sockscope::tui::act::Act;
 use sockscope::tui::{Effect, Event, Options};
@@ -16,7 +16,7 @@ fn asked(s: &mut Screen, keys: &str) -> Option<Question> {
 
 /// An answer with a failure: nothing listens on a port.
 fn answer(s: &Screen) -> Answer {
-    incoming(s.app.snapshot().unwrap(), (Proto::Tcp, 4444), 0, &[], None)
+    incoming(s.app.snapshot().unwrap(), (Proto::Tcp, 4444), 0, &[], None, &Programs::default())
 }
 
 fn give(s: &mut Screen, q: &Question, result: Result<(u64, Answer), String>) {

@@ -6,7 +6,10 @@ use crate::app::exit_status::RunError;
 use crate::app::reader::Reader;
 use crate::cli::{Plan, UsageError};
 use crate::collect::{PathReader, cgroup_programs};
-use crate::diagnose::why::{Answer, Client, Connection, Outgoing, Question, incoming, of_process, outgoing};
+use crate::diagnose::why::{
+    Answer, Client, Connection, Outgoing, Programs, Question, incoming, of_process, outgoing,
+};
+use crate::model::cgroup_bpf::CgroupPrograms;
 use crate::model::path::{Attempt, ConnectResult, FirstPacket, Stage};
 use crate::model::text::strip_os_error;
 use crate::model::{Addr, AttrSet, Needs, Netns, Proto, ProtoSet, Reads, Snapshot, State, StateSet, Wants};
@@ -52,7 +55,10 @@ fn clients(snap: &Snapshot, (proto, port): (Proto, u16), netns: u16, source: Opt
     let hops = tracer.addresses(netns, proto, port, source);
     let translated = hops.iter().find(|h| h.translation.is_some());
     let path = translated.map(|h| tracer.follow(netns, from_neighbour(h), Stage::Input));
-    incoming(snap, (proto, port), netns, &hops, path.as_ref())
+    let end = path.as_ref().and_then(|(hops, _)| hops.last());
+    let (at, listens) = end.map_or((netns, port), |h| (h.netns, h.dest().port));
+    let programs = Programs { client: None, server: server_programs(snap, at, listens) };
+    incoming(snap, (proto, port), netns, &hops, path.as_ref(), &programs)
 }
 
 fn connection(plan: &Plan, snap: &Snapshot, c: &Connection) -> Result<Answer, RunError> {
@@ -75,8 +81,22 @@ fn connection(plan: &Plan, snap: &Snapshot, c: &Connection) -> Result<Answer, Ru
     };
     let mut tracer = Tracer::new(PathReader::new(), snap);
     let (hops, end) = tracer.follow(netns, packet, Stage::Output);
-    let programs = cgroup_programs(c.pid.unwrap_or_else(std::process::id));
-    Ok(outgoing(snap, (&pairs, number), programs.as_ref(), &q, &hops, &end))
+    let server = hops.last().filter(|h| h.is_delivered());
+    let programs = Programs {
+        client: cgroup_programs(c.pid.unwrap_or_else(std::process::id)),
+        server: server.and_then(|h| server_programs(snap, h.netns, h.dest().port)),
+    };
+    Ok(outgoing(snap, (&pairs, number), &programs, &q, &hops, &end))
+}
+
+/// BPF programs of the cgroup of the process that serves a port.
+fn server_programs(snap: &Snapshot, netns: u16, port: u16) -> Option<CgroupPrograms> {
+    let serves = |row: &usize| {
+        let s = snap.socket(*row);
+        s.serves() && s.local.port == port && s.id.netns == netns
+    };
+    let row = (0..snap.live).find(serves)?;
+    cgroup_programs(snap.process(snap.owners(row).first()?).info.pid)
 }
 
 /// Network namespace and user of the client.

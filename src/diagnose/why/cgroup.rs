@@ -25,6 +25,29 @@ fn effect(hook: CgroupHook, q: &Outgoing) -> Option<Effect> {
     }
 }
 
+/// Steps of the programs in effect for the process that listens: a SYN that is dropped at ingress, or its answer at egress.
+pub(super) fn server_steps(programs: Option<&CgroupPrograms>) -> Vec<Step> {
+    let Some(Ok(all)) = programs.map(|p| &p.programs) else { return Vec::new() };
+    let met = all.iter().filter(|p| matches!(p.hook, CgroupHook::Ingress | CgroupHook::Egress));
+    met.take(MAX_NAMED).map(|p| step(p, Effect::TimesOut)).collect()
+}
+
+fn step(p: &CgroupProgram, effect: Effect) -> Step {
+    let name = name(p);
+    match p.decision {
+        CgroupDecision::Permits => Step::ok("cgroup", format!("{name} permits all")),
+        CgroupDecision::Refuses => {
+            let step = Step::fails("cgroup", &CGROUP_BPF, format!("{name} refuses all"));
+            Step { effect: Some(effect), ..step }
+        }
+        CgroupDecision::Unknown => {
+            let step = Step::not_visible("cgroup", format!("{name} may refuse it"));
+            // The effect is kept for a real connect, which can show it.
+            Step { effect: Some(effect), ..step }
+        }
+    }
+}
+
 fn name(p: &CgroupProgram) -> String {
     let name = if p.name.is_empty() { "a BPF program".to_owned() } else { format!("BPF program {}", p.name) };
     format!("{name} (id {}) at {} of cgroup {}", p.id, p.hook.name(), p.cgroup)
@@ -44,22 +67,7 @@ pub(super) fn steps(programs: Option<&CgroupPrograms>, q: &Outgoing) -> Vec<Step
     if met.is_empty() {
         return vec![Step::ok("cgroup", format!("{}: no BPF program decides", found.cgroup))];
     }
-    let mut out = Vec::new();
-    for (p, effect) in met.iter().take(MAX_NAMED) {
-        let name = name(p);
-        out.push(match p.decision {
-            CgroupDecision::Permits => Step::ok("cgroup", format!("{name} permits all")),
-            CgroupDecision::Refuses => Step {
-                effect: Some(*effect),
-                ..Step::fails("cgroup", &CGROUP_BPF, format!("{name} refuses all"))
-            },
-            CgroupDecision::Unknown => {
-                let step = Step::not_visible("cgroup", format!("{name} may refuse it"));
-                // The effect is kept for a real connect, which can show it.
-                Step { effect: Some(*effect), ..step }
-            }
-        });
-    }
+    let mut out: Vec<Step> = met.iter().take(MAX_NAMED).map(|(p, effect)| step(p, *effect)).collect();
     if let Some(more) = met.len().checked_sub(MAX_NAMED).filter(|n| *n > 0) {
         out.push(Step::not_visible("cgroup", format!("{more} more BPF programs of {}", found.cgroup)));
     }

@@ -1,11 +1,11 @@
 //! BPF programs that are attached to the cgroup of a client.
 
-use super::world::{World, accepts, perl};
+use super::world::{World, accepts, ask, perl};
 use crate::compare::check;
 use crate::netns::sh;
 use crate::wait::until;
 use serde_json::Value;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// Python that loads a program, attaches it to a cgroup of its own, joins a child of that, and executes a command in `cl`:
 /// arguments are program type, attach type, instructions in hexadecimal, and the command.
@@ -104,4 +104,38 @@ pub(crate) fn bpf_programs_of_a_cgroup_are_named() -> Result<(), String> {
         }
     }
     check(wrong.is_empty(), || wrong.join("\n"))
+}
+
+/// A packet that a program of the cgroup of the server drops never reaches its listener.
+pub(crate) fn bpf_programs_of_the_server_are_named() -> Result<(), String> {
+    let _world = World::new()?;
+    for (hook, attach) in [("cgroup_inet_ingress", "0"), ("cgroup_inet_egress", "1")] {
+        let mut server = Command::new("python3")
+            .args(["-c", ATTACH, "8", attach, &REFUSES.replace(' ', ""), "ip", "netns", "exec", "sv"])
+            .args([
+                "perl",
+                "-e",
+                &accepts("0.0.0.0", 80).replace("while (my $c = $l->accept) { push @k, $c }", "<STDIN>"),
+            ])
+            .stdin(Stdio::piped())
+            .spawn()
+            .map_err(|e| e.to_string())?;
+        until("the listener", || {
+            sh("ip netns exec sv ss -Hlnt sport = :80").ok().filter(|t| !t.trim().is_empty())
+        })?;
+        let got = sh(&format!("ip netns exec cl perl -e \"{}\"", CONNECT.replace('$', "\\$")))?;
+        for target in ["10.7.0.2:80", ":80 --netns sv"] {
+            let answer = ask(target)?;
+            let evidence = answer["answer"].as_str().unwrap_or("");
+            check(answer["cause"] == "cgroup-bpf" && evidence.contains(hook), || {
+                format!("{target}, {hook}: {answer:#}")
+            })?;
+            check(evidence.starts_with("times out"), || format!("{target}, {hook}: {answer:#}"))?;
+        }
+        check(got == "110", || format!("{hook}: the real connect: errno {got}"))?;
+        // Its listener exits at the end of its input.
+        drop(server.stdin.take());
+        server.wait().map_err(|e| e.to_string())?;
+    }
+    Ok(())
 }

@@ -21,6 +21,8 @@ const WRITES: &str = "use IO::Socket::IP; my $c; \
 const FILLS: &str = "use IO::Socket::IP; my $c; \
     $c = IO::Socket::IP->new(PeerHost => '10.7.0.2', PeerPort => 80) until $c; $c->blocking(0); \
     while (1) { 1 while syswrite($c, 'x' x 65536); select(undef, undef, undef, 0.05) }";
+/// Perl that waits until the network has its MTU.
+const NARROW: &str = "my $c; select(undef, undef, undef, 0.05) until -e '/run/narrow';";
 /// Perl of a client whose SYN waits for an answer.
 const CONNECTS: &str = "use Socket; use Fcntl; socket(my $s, AF_INET, SOCK_STREAM, 0) or die; fcntl($s, F_SETFL, O_NONBLOCK); \
     connect($s, pack_sockaddr_in(80, inet_aton('10.7.0.99'))); sleep 600";
@@ -48,6 +50,14 @@ pub(crate) fn connections_that_do_not_move_are_named() -> Result<(), String> {
         lose("10.7.0.2"),
         wait("state established", "timer:[(]on,[^,]*,([3-9]|1[0-9])[)]")
     );
+    // The router behind the first hop sends less, and its ICMP errors are lost.
+    let (behind, fills_behind) =
+        (accepts("10.8.0.2", 80), FILLS.replace("10.7.0.2", "10.8.0.2").replace("my $c;", NARROW));
+    let black_hole = format!(
+        "ip -n sv link set s1 mtu 1300; ip netns exec sv nft 'add table ip f; \
+         add chain ip f o {{ type filter hook output priority 0; }}; add rule ip f o ip protocol icmp drop'; touch /run/narrow; {}; rm -f /run/narrow",
+        wait("state established", "timer:[(]on,[^,]*,([3-9]|1[0-9])[)]")
+    );
     let closed = wait("state established", "timer:[(]persist");
     let unanswered = format!("{}; {}", lose("10.7.0.99"), wait("state syn-sent", "timer:[(]on,[^,]*,[1-9]"));
     run(&[
@@ -66,6 +76,14 @@ pub(crate) fn connections_that_do_not_move_are_named() -> Result<(), String> {
             ask: "10.7.0.2:80",
             cause: "retransmits",
             errno: TIMEOUT,
+        },
+        Case {
+            name: "MTU",
+            induce: &black_hole,
+            programs: &[("bk", &behind), ("cl", &fills_behind)],
+            ask: "10.8.0.2:80",
+            cause: "mtu-black-hole",
+            errno: Errno::Connects,
         },
         Case {
             name: "zero window",
