@@ -35,7 +35,7 @@ fn wait(filter: &str, pattern: &str) -> String {
     )
 }
 
-/// Shell that gives an address in `cl` a neighbour that nobody has: frames to it are lost.
+/// Shell that gives an address in `cl` a neighbour that no host has: frames to it are lost.
 fn lose(addr: &str) -> String {
     format!("ip -n cl neigh replace {addr} lladdr 02:00:00:00:00:99 dev c0 nud permanent")
 }
