@@ -1,6 +1,8 @@
 //! Actions on sockets and processes: close a socket, send a signal, change a limit. Each checks the identity that was shown,
 //! so an action never hits what has reused a pid or a port since.
 
+mod probe;
+
 use crate::collect::procs;
 use crate::collect::sock_diag;
 use crate::model::lang::{noop, tr};
@@ -9,6 +11,7 @@ use crate::model::text::escape;
 use crate::model::{Namespace, ProcInfo, Socket};
 use crate::msg;
 use crate::privilege::is_from_file;
+pub use probe::attempt;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::process::{

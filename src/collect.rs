@@ -36,7 +36,7 @@ pub use containers::Engines;
 use containers::{ContainerNames, EngineQueries};
 pub use events::EventMethod;
 use netns::NetnsTable;
-pub use path::PathReader;
+pub use path::{PathReader, cgroup_programs};
 pub use recorded::RecordedSource;
 pub use source::{CollectError, Source, host, stamp};
 use std::cell::Cell;

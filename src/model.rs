@@ -10,6 +10,7 @@ pub mod addr;
 pub mod attr;
 pub mod bpf;
 pub mod bytes;
+pub mod cgroup_bpf;
 pub mod container;
 pub mod context;
 pub mod counter_window;

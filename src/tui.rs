@@ -14,6 +14,7 @@
 //! It reads no clock (but for `terminal`, which times the line) and no environment: time comes in with the snapshots, everything else in [`Options`].
 
 pub mod act;
+mod answer_page;
 pub mod app;
 pub mod arrange;
 mod canvas;

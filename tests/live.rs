@@ -289,7 +289,7 @@ const CASES: &[Case] = cases! {
         unreadable_list_of_iptables_tables_is_reported
         dashboard_beside_a_namespace_that_is_late_answers_keys
     }
-    Root why ["ip", "nft", "iptables-nft", "iptables-legacy", "perl", "prlimit", "setpriv", "ss", "sysctl"] {
+    Root why ["ip", "nft", "iptables-nft", "iptables-legacy", "nsenter", "perl", "prlimit", "python3", "setpriv", "ss", "sysctl"] {
         listeners_that_do_not_serve_are_named
         processes_that_cannot_serve_are_named
         rules_that_stop_a_packet_are_named
@@ -299,6 +299,15 @@ const CASES: &[Case] = cases! {
         healthy_paths_are_reachable
         ordinary_user_gets_no_wrong_certain_verdict
         rules_with_unknown_conditions_are_never_certain
+        dashboard_explains_a_waiting_connection_a_port_and_a_process
+        dashboard_asks_with_the_mark_of_the_socket
+        real_connect_confirms_or_contradicts_the_prediction
+        real_connect_is_that_of_the_client
+        watch_ends_with_the_first_other_answer
+        bpf_programs_of_a_cgroup_are_named
+        bpf_programs_of_the_server_are_named
+        connections_that_do_not_move_are_named
+        server_in_a_frozen_cgroup_is_named
     }
     Root packets ["ip", "nft", "iptables-nft-restore", "iptables-legacy-restore", "conntrack", "perl"] {
         kube_proxy_with_2_to_50_endpoints_sends_packets_to_the_target_of_forwards

@@ -9,6 +9,8 @@ mod dns;
 mod events;
 #[path = "screens/past.rs"]
 mod past;
+#[path = "screens/why.rs"]
+mod why;
 #[path = "screens/world.rs"]
 mod world;
 

@@ -11,12 +11,13 @@ use super::recorder::Beside;
 use super::reverse_dns::Resolver;
 use super::state_files::Saved;
 use super::worker::Worker;
-use super::{action, alert_hooks, confine, environment, export_file, state_files, themes};
+use super::{action, alert_hooks, confine, environment, export_file, state_files, themes, why};
 use crate::cli::Plan;
 use crate::cli::list_plan::ListPlan;
 use crate::cli::settings::value::{ColorArg, EventsArg};
 use crate::collect::{self, Engines};
 use crate::derive::Engine;
+use crate::diagnose::why::Question;
 use crate::format::Column;
 use crate::model::lang::{noop, set_lang, tr};
 use crate::model::{Addr, Hosts, Missing, Netns, ProtoSet, Wants};
@@ -121,6 +122,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
     .map_err(cannot("start the collector thread"))?;
     let (history, replies) = (environment::history_file(), events.clone());
     let prober = start_prober(plan.is_live(), events.clone()).map_err(cannot("start the probing thread"))?;
+    let answerer = start_answerer(plan, events.clone()).map_err(cannot("start the answering thread"))?;
     let config = plan.config_file.clone().or_else(environment::config_file);
     sandbox = sandbox.or_else(|| confine::dashboard(plan, Stage::AfterCollector));
     app.set_sandbox(sandbox);
@@ -189,6 +191,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
                     });
                 }
                 Effect::Probe(request) => prober.submit(request),
+                Effect::Answer(question) => answerer.submit(question),
                 Effect::Write(name, what) => {
                     let _ = replies.send(Event::Status(export_file::write(plan, &name, &what)));
                 }
@@ -343,6 +346,23 @@ fn start_arranger(events: Sender<Event>, failure: Sender<String>) -> io::Result<
 /// Starts the thread that reads what only the details show: with many sockets even one lookup can take the kernel a while.
 fn start_prober(live: bool, events: Sender<Event>) -> io::Result<Worker<ProbeRequest>> {
     Worker::start("probe", move |request| events.send(probe(live, request)).is_ok())
+}
+
+/// Starts the thread that answers questions: it enters namespaces, and reads what no poll reads.
+fn start_answerer(plan: &Plan, events: Sender<Event>) -> io::Result<Worker<Question>> {
+    let plan = plan.without_command();
+    Worker::start("why", move |question| events.send(answer(&plan, question)).is_ok())
+}
+
+/// Answers a question, on a live machine only.
+pub(super) fn answer(plan: &Plan, question: Question) -> Event {
+    let result = match plan.is_live() {
+        true => why::answer_now(plan, &question).map_err(|e| e.to_string()),
+        false => {
+            Err(tr("only answered live: demo data and captured trees have no routes and rules").to_owned())
+        }
+    };
+    Event::Answered(question, Box::new(result))
 }
 
 /// Reads what only the details show; all unknown in demo data and captured trees.

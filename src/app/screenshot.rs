@@ -117,6 +117,7 @@ impl Headless<'_> {
                     Effect::Probe(request) => {
                         pending.push(dashboard::probe(self.plan.is_live(), request));
                     }
+                    Effect::Answer(question) => pending.push(dashboard::answer(self.plan, question)),
                     Effect::Arrange(job) => pending.push(Event::Arranged(Box::new(job.work()))),
                     _ => {}
                 }

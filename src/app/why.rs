@@ -1,25 +1,27 @@
 //! `sockscope why`: why a connection does not work, by evidence.
 
-mod text;
+mod answer;
+mod json;
 mod trace;
 
 use super::exit_status::{ExitStatus, RunError};
 use super::print::print;
-use super::reader::Reader;
+use super::watch::is_closed_within;
 use crate::cli::why::{Target, WhyPlan};
 use crate::cli::{Plan, UsageError};
-use crate::collect::PathReader;
-use crate::diagnose::why::{Answer, Client, Outgoing, Verdict, incoming, of_process, outgoing};
-use crate::model::path::{FirstPacket, Stage};
-use crate::model::{
-    Addr, AttrSet, Endpoint, Needs, Netns, Proto, ProtoSet, Reads, Snapshot, State, StateSet, Wants,
-};
+use crate::diagnose::why::{Answer, Connection, Question, Verdict, text};
+use crate::format::clock;
+use crate::model::{Addr, Endpoint, Netns, Snapshot};
+use answer::answer;
+pub(super) use answer::answer_now;
 use nix::unistd::User;
+use std::io::IsTerminal;
 use std::sync::Arc;
-use trace::{Tracer, from_neighbour};
 
 /// Most processes of a name.
-const MAX_PROCESSES: usize = 16;
+const MAX_PROCESSES: usize = 1000;
+/// Width of the text on a terminal that does not report its own.
+const WIDTH: usize = 80;
 
 /// Answers the question.
 pub(super) fn run(plan: &Plan, why: &WhyPlan) -> Result<ExitStatus, RunError> {
@@ -30,16 +32,75 @@ pub(super) fn run(plan: &Plan, why: &WhyPlan) -> Result<ExitStatus, RunError> {
         .into());
     }
     let uid = why.user.as_deref().map(user).transpose()?;
-    let snap = Reader::open_in(plan, Netns::All, wants(why))?.poll()?;
-    let answers = answer(plan, why, uid, &snap)?;
-    let code =
-        answers.iter().map(|a| exit_code(a.verdict)).max_by_key(|code| [0, 2, 3, 1][usize::from(*code)]);
-    if why.json {
-        print(&text::json(&snap, &answers))?;
-    } else {
-        print(&text::text(&answers))?;
+    let mut last: Option<Vec<Key>> = None;
+    loop {
+        let (snap, answers) = ask(plan, why, uid)?;
+        let key: Vec<Key> = answers.iter().map(key).collect();
+        let is_first = last.is_none();
+        if last.as_ref() != Some(&key) {
+            print_answers(why, &snap, &answers)?;
+        }
+        if is_changed(last.as_ref(), &key) || why.watch.is_none() {
+            let codes = answers.iter().map(|a| exit_code(a.verdict));
+            let code = codes.max_by_key(|code| [0, 2, 3, 1][usize::from(*code)]);
+            return Ok(ExitStatus::Check(code.unwrap_or(3)));
+        }
+        if is_first {
+            last = Some(key);
+        }
+        if is_closed_within(why.watch.unwrap_or_default()) {
+            return Ok(ExitStatus::Success);
+        }
     }
-    Ok(ExitStatus::Check(code.unwrap_or(3)))
+}
+
+/// Part of an answer that counts as a change: figures of the evidence do not.
+type Key = (String, Verdict, Option<&'static str>);
+
+fn key(a: &Answer) -> Key {
+    (a.subject.clone(), a.verdict, a.cause().map(|c| c.name))
+}
+
+/// True if there was an answer, and it was another one.
+fn is_changed(last: Option<&Vec<Key>>, key: &[Key]) -> bool {
+    last.is_some_and(|last| last != key)
+}
+
+/// Reads and answers once: the failing ones first.
+fn ask(plan: &Plan, why: &WhyPlan, uid: Option<u32>) -> Result<(Arc<Snapshot>, Vec<Answer>), RunError> {
+    let snap = answer::read(plan, matches!(why.target, Target::Pid(_) | Target::Name(_)))?;
+    let mut answers = Vec::new();
+    for q in questions(plan, why, uid, &snap)? {
+        let answer = answer(plan, &snap, &q)?;
+        answers.push(match (&q, why.probe) {
+            (Question::Connection(c), Some(timeout)) => {
+                answer.with_probe(c.proto, &answer::probe(&snap, c, timeout))
+            }
+            _ => answer,
+        });
+    }
+    answers.sort_by_key(|a| match a.verdict {
+        Verdict::Cause => 0,
+        Verdict::Unknown => 1,
+        Verdict::Reachable => 2,
+    });
+    Ok((snap, answers))
+}
+
+fn print_answers(why: &WhyPlan, snap: &Snapshot, answers: &[Answer]) -> Result<(), RunError> {
+    if why.json {
+        print(&json::json(snap, answers))?;
+        return Ok(());
+    }
+    let width = std::io::stdout().is_terminal().then(terminal_width);
+    let time = why.watch.map(|_| format!("{}  ", clock(snap.sample.at.unix_ns)));
+    print(&(time.unwrap_or_default() + &text(answers, width)))?;
+    Ok(())
+}
+
+fn terminal_width() -> usize {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout());
+    size.map_or(WIDTH, |s| usize::from(s.ws_col)).max(40)
 }
 
 /// Exit status of a verdict.
@@ -48,20 +109,6 @@ const fn exit_code(verdict: Verdict) -> u8 {
         Verdict::Reachable => 0,
         Verdict::Cause => 1,
         Verdict::Unknown => 3,
-    }
-}
-
-/// Data that the answer needs beside the path. The connections of all namespaces are read for the sockets of a process only: the kernel
-/// goes through its table of connections for each namespace.
-fn wants(why: &WhyPlan) -> Wants {
-    let reads = Reads::OWNERS | Reads::PROCESSES | Reads::LISTENERS | Reads::HALTED;
-    let needs = Needs::reads(reads).or(Needs::attrs(AttrSet::SKMEM));
-    let all = Wants::new(needs, ProtoSet::TCP_UDP.with(Proto::Mptcp));
-    match why.target {
-        Target::Pid(_) | Target::Name(_) => all,
-        Target::Endpoint(_) | Target::Host(..) | Target::Port(_) => {
-            Wants { states: StateSet::only(&[State::Listen, State::Unconn]), ..all }
-        }
     }
 }
 
@@ -75,79 +122,52 @@ fn user(text: &str) -> Result<u32, UsageError> {
 }
 
 /// The namespace of the question: that of the process, the one that is named, or that of this process.
-fn start(plan: &Plan, why: &WhyPlan, snap: &Snapshot) -> Result<u16, UsageError> {
-    if let Some(pid) = why.pid {
-        return Ok(snap.sample.netns_of(pid));
-    }
-    match &plan.settings.netns {
-        Netns::All | Netns::Here => Ok(0),
-        named @ Netns::Named(name) => {
+fn start(plan: &Plan, why: &WhyPlan, snap: &Snapshot) -> Result<u64, UsageError> {
+    let number = match (why.pid, &plan.settings.netns) {
+        (Some(pid), _) => snap.sample.netns_of(pid),
+        (None, Netns::All | Netns::Here) => 0,
+        (None, named @ Netns::Named(name)) => {
             let all = (0u16..).zip(snap.sample.namespaces.iter());
             let found = all.filter(|(i, n)| named.includes(n, *i == 0)).map(|(i, _)| i).next();
-            found.ok_or_else(|| UsageError(format!("--netns: no network namespace {name:?}")))
+            found.ok_or_else(|| UsageError(format!("--netns: no network namespace {name:?}")))?
         }
-    }
+    };
+    Ok(if number == 0 { 0 } else { snap.netns_inode(number) })
 }
 
-fn answer(plan: &Plan, why: &WhyPlan, uid: Option<u32>, snap: &Snapshot) -> Result<Vec<Answer>, RunError> {
+/// The questions of the command line: of a name one for each process.
+fn questions(
+    plan: &Plan,
+    why: &WhyPlan,
+    uid: Option<u32>,
+    snap: &Snapshot,
+) -> Result<Vec<Question>, RunError> {
     let netns = start(plan, why, snap)?;
     let dest = match &why.target {
         Target::Endpoint(dest) => *dest,
         Target::Host(name, port) => Endpoint::new(from_hosts(name)?, *port),
         Target::Port(port) => {
-            let mut tracer = Tracer::new(PathReader::new(), snap);
-            let hops = tracer.addresses(netns, why.proto, *port, why.source);
-            let translated = hops.iter().find(|h| h.translation.is_some());
-            let path = translated.map(|h| tracer.follow(netns, from_neighbour(h), Stage::Input));
-            return Ok(vec![incoming(snap, (why.proto, *port), netns, &hops, path.as_ref())]);
+            return Ok(vec![Question::Port { proto: why.proto, port: *port, source: why.source, netns }]);
         }
-        Target::Pid(pid) => {
-            let found = of_process(snap, *pid);
-            return Ok(vec![found.ok_or_else(|| UsageError(format!("why: no process {pid} is visible")))?]);
-        }
+        Target::Pid(pid) => return Ok(vec![Question::Process(*pid)]),
         Target::Name(name) => return by_name(snap, name),
     };
-    if let Some(pid) = why.pid.filter(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists()) {
-        return Err(UsageError(format!("--pid: no process {pid}")).into());
-    }
-    let process = why.pid.and_then(|pid| snap.sample.processes.iter().find(|p| p.info.pid == pid));
-    let own = rustix::process::geteuid().as_raw();
-    let uid = uid.or_else(|| process.map(|p| p.info.uid)).unwrap_or(own);
-    let client = Client { pid: why.pid, netns };
-    let q = Outgoing { proto: why.proto, source: why.source, dest, client };
-    let packet = FirstPacket {
+    Ok(vec![Question::Connection(Connection {
         proto: why.proto,
-        source: why.source,
         dest,
+        source: why.source,
+        local: None,
         mark: why.mark,
-        uid: Some(uid),
-        iif: None,
-        translated: false,
-    };
-    let mut tracer = Tracer::new(PathReader::new(), snap);
-    let (hops, end) = tracer.follow(netns, packet, Stage::Output);
-    let pairs = connections(plan, snap, netns)?;
-    let number = number_of(&pairs, snap.netns_inode(netns)).unwrap_or(netns);
-    Ok(vec![outgoing(snap, (&pairs, number), &q, &hops, &end)])
+        uid,
+        pid: why.pid,
+        netns,
+    })])
 }
 
-/// Number of the namespace with this inode.
-fn number_of(snap: &Snapshot, inode: u64) -> Option<u16> {
-    snap.sample.namespaces.iter().position(|n| n.inode == inode).and_then(|n| u16::try_from(n).ok())
-}
-
-/// The connections of one namespace.
-fn connections(plan: &Plan, snap: &Snapshot, netns: u16) -> Result<Arc<Snapshot>, RunError> {
-    let inode = snap.netns_inode(netns);
-    let which = if netns == 0 { Netns::Here } else { Netns::Named(inode.to_string().into()) };
-    let wants = Wants::new(Needs::reads(Reads::AUTO_PORT), ProtoSet::TCP);
-    Reader::open_in(plan, which, wants)?.poll()
-}
-
-/// Answers for the processes of a name.
-fn by_name(snap: &Snapshot, name: &str) -> Result<Vec<Answer>, RunError> {
+/// Questions about the processes of a name.
+fn by_name(snap: &Snapshot, name: &str) -> Result<Vec<Question>, RunError> {
     let named = snap.sample.processes.iter().filter(|p| p.info.name() == name || *p.info.comm == *name);
-    let all: Vec<Answer> = named.take(MAX_PROCESSES).filter_map(|p| of_process(snap, p.info.pid)).collect();
+    let all: Vec<Question> = named.take(MAX_PROCESSES).map(|p| Question::Process(p.info.pid)).collect();
     if all.is_empty() {
         return Err(UsageError(format!("why: no process {name:?} is visible")).into());
     }

@@ -226,7 +226,9 @@ Examples:
   sockscope why '[fd00::4]:53' --proto udp     the same by UDP
   sockscope why 10.0.0.4:5432 --pid 812        can this process, in its network namespace and as its user?
   sockscope why :443                           can clients reach the service on this port?
-  sockscope why nginx                          what is wrong with the sockets of this process?
+  sockscope why nginx                          what is wrong with the sockets of these processes?
+  sockscope why 10.0.0.4:5432 --probe          one real connect beside the prediction
+  sockscope why 10.0.0.4:5432 --watch          wait until the answer changes
 
 The steps are in the order of the kernel: ok, fails, likely, not visible. The first that fails is the answer.
 Exit status: 0 reachable, 1 cause found, 2 usage error or failure, 3 could not tell.";
@@ -399,6 +401,12 @@ pub struct Why {
     /// Process that connects: its network namespace, user and descriptors
     #[arg(long, value_name = "PID", allow_negative_numbers = true, conflicts_with = "netns")]
     pub pid: Option<u32>,
+    /// Also make one real connect (UDP: send one empty datagram), as this user and in this network namespace, and wait for TIME
+    #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "5s")]
+    pub probe: Option<String>,
+    /// Repeat every TIME until the answer changes, and print the new one
+    #[arg(short = 'w', long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "1s")]
+    pub watch: Option<String>,
     /// Mark of the connection (`SO_MARK`)
     #[arg(long, value_name = "N", help = "Mark of the connection (SO_MARK)", allow_negative_numbers = true)]
     pub mark: Option<String>,

@@ -109,6 +109,25 @@ pub enum What {
     Reference,
 }
 
+impl Plan {
+    /// The same data and settings without the command, for another thread.
+    pub fn without_command(&self) -> Self {
+        Self {
+            what: What::Version,
+            settings: self.settings.clone(),
+            proc_root: self.proc_root.clone(),
+            demo: self.demo.clone(),
+            recording: self.recording.clone(),
+            record: None,
+            notes: Vec::new(),
+            mistyped: None,
+            services: Arc::clone(&self.services),
+            names: Arc::clone(&self.names),
+            config_file: self.config_file.clone(),
+        }
+    }
+}
+
 /// A screenshot, checked.
 #[derive(Clone, Debug)]
 pub struct ScreenshotPlan {

@@ -2,8 +2,10 @@
 
 use super::args::{FormatArg, Why};
 use super::error::UsageError;
+use super::settings::value::flag_duration;
 use crate::model::{Addr, Endpoint, Proto, Services};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 /// Subject of a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,12 +37,20 @@ pub struct WhyPlan {
     pub pid: Option<u32>,
     /// Mark of the connection.
     pub mark: u32,
+    /// Time to wait for a real connect; `None` to make none.
+    pub probe: Option<Duration>,
+    /// Time between two answers of which the first that differs is waited for.
+    pub watch: Option<Duration>,
     /// JSON instead of text.
     pub json: bool,
 }
 
 impl WhyPlan {
     pub(super) fn new(why: &Why, services: &Services) -> Result<Self, UsageError> {
+        if let Ok(addr) = why.target.trim_matches(['[', ']']).parse::<IpAddr>() {
+            let example = Endpoint::new(addr.into(), 443);
+            return Err(UsageError(format!("why: no port in {:?}: expected {example}", why.target)));
+        }
         let target = target(&why.target, services).ok_or_else(|| {
             UsageError(format!(
                 "why: invalid target {:?}: expected 10.0.0.4:5432, [fd00::4]:5432, :443, a pid or the name of a process",
@@ -56,8 +66,14 @@ impl WhyPlan {
             number(text)
                 .ok_or_else(|| UsageError(format!("--mark: invalid mark {text:?}: expected 7 or 0x7")))
         });
+        let probe = why.probe.as_deref().map(|t| flag_duration("--probe", t)).transpose()?;
+        if probe.is_some() && !matches!(target, Target::Endpoint(_) | Target::Host(..)) {
+            return Err(UsageError("--probe: connects to a destination: expected ADDR:PORT".into()));
+        }
         Ok(Self {
             target,
+            probe,
+            watch: why.watch.as_deref().map(|t| flag_duration("--watch", t)).transpose()?,
             proto: if why.proto == "udp" { Proto::Udp } else { Proto::Tcp },
             source: why.source.as_deref().map(address).transpose()?,
             user: why.user.clone(),
@@ -106,6 +122,24 @@ fn target(text: &str, services: &Services) -> Option<Target> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn address_without_a_port_is_an_error_that_shows_one() {
+        let plan = |text: &str, probe: Option<&str>| {
+            let why = Why { target: text.into(), probe: probe.map(str::to_owned), ..Why::default() };
+            WhyPlan::new(&why, Services::well_known()).map_err(|e| e.to_string())
+        };
+        for (text, want) in [
+            ("10.0.0.4", "why: no port in \"10.0.0.4\": expected 10.0.0.4:443"),
+            ("fd00::4", "why: no port in \"fd00::4\": expected [fd00::4]:443"),
+            ("[fd00::4]", "why: no port in \"[fd00::4]\": expected [fd00::4]:443"),
+        ] {
+            assert_eq!(plan(text, None).unwrap_err(), want);
+        }
+        assert_eq!(plan("10.0.0.4:80", Some("5s")).unwrap().probe, Some(Duration::from_secs(5)));
+        assert!(plan(":80", Some("5s")).unwrap_err().contains("ADDR:PORT"));
+        assert!(plan("10.0.0.4:80", Some("soon")).unwrap_err().contains("--probe"));
+    }
 
     #[test]
     fn target_is_endpoint_port_pid_or_name() {

@@ -21,6 +21,13 @@ pub(crate) fn root() -> Option<PathBuf> {
     mount_point(&mounts, b"cgroup2")
 }
 
+/// Mount point of cgroup v2 as the first process has it: `ip netns exec` mounts another `/sys`, which has none.
+pub(crate) fn root_of_init() -> Option<PathBuf> {
+    let mounts = fs::read("/proc/1/mountinfo").ok()?;
+    let point = mount_point(&mounts, b"cgroup2")?;
+    Some(Path::new("/proc/1/root").join(point.strip_prefix("/").unwrap_or(&point)))
+}
+
 /// Mount point of the first file system of this type.
 fn mount_point(mountinfo: &[u8], kind: &[u8]) -> Option<PathBuf> {
     mountinfo.split(|b| *b == b'\n').find_map(|line| {

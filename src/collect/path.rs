@@ -1,5 +1,6 @@
 //! Path of a connection: what the kernel answers to routing lookups, and the state of the namespaces it goes through.
 
+mod cgroup;
 mod decode;
 mod state;
 
@@ -9,6 +10,7 @@ use super::netns::NetnsTable;
 use super::source::stamp;
 use crate::model::path::{FirstPacket, Lookup, NetState, RouteAnswer};
 use crate::model::{Addr, Endpoint, Faults, Netns, Proto};
+pub use cgroup::programs as cgroup_programs;
 use std::io;
 
 /// `AF_INET` and `AF_INET6`.

@@ -44,7 +44,7 @@ impl Effect {
 }
 
 /// One cause.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Cause {
     /// Name: `nothing-listens`.
     pub name: &'static str,
@@ -74,6 +74,10 @@ causes! {
     CLIENT_HALTED "client-halted" Impaired
         "The client process does not run: it is stopped, frozen or waits in the kernel."
         "Continue it: kill -CONT, or thaw its cgroup.";
+    /// BPF program of a cgroup.
+    CGROUP_BPF "cgroup-bpf" NotPermitted
+        "A BPF program that is attached to the cgroup of the client refuses its sockets or packets."
+        "See what attached it: bpftool cgroup tree, IPAddressDeny= and similar of the unit, or a network policy.";
     /// Source of another host.
     SOURCE_NOT_LOCAL "source-not-local" NoAddress
         "The source address is not one of this network namespace: bind() fails."
@@ -210,10 +214,18 @@ causes! {
     NO_ANSWER "no-answer" TimesOut
         "Connections of this host to the destination wait for an answer to their SYN."
         "The loss is behind this host: check firewalls on the path and the destination itself.";
+    /// Reset by a host beyond this one.
+    REFUSED_THERE "refused-by-destination" Refused
+        "The destination is another host and answers a connect with a reset."
+        "Check there that the service listens on this address and port, and that its firewall does not reject.";
     /// Retransmissions.
     RETRANSMITS "retransmits" TimesOut
         "Connections to the destination repeat segments without an acknowledgement."
         "Look for loss on the path, or an MTU that only large packets meet.";
+    /// MTU of a later hop.
+    MTU_BLACK_HOLE "mtu-black-hole" NotServed
+        "A hop sends less at once than the sender assumes, and the ICMP error that reports it does not arrive: small packets pass, full ones are lost."
+        "Permit ICMP fragmentation needed and ICMPv6 packet too big, set the MTU of the route, or clamp the MSS.";
     /// Zero window.
     ZERO_WINDOW "zero-window" NotServed
         "The receiver of an open connection has closed its window: its application does not read."

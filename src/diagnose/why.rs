@@ -1,16 +1,24 @@
 //! Answer to why a connection does not work: the steps of the kernel in order, each with its evidence, and the first that fails.
 
+mod cgroup;
 mod listener;
 mod path;
+mod probe;
 mod process;
+mod question;
 mod recent;
 mod sockets;
 mod source;
+mod text;
 
 use super::cause::{Cause, Effect};
+use crate::model::cgroup_bpf::CgroupPrograms;
+use crate::model::lang::noop;
 use crate::model::path::{Hop, Stage};
 use crate::model::{Addr, Endpoint, Proto, Snapshot};
+pub use question::{Connection, Question};
 use serde::Serialize;
+pub use text::text;
 
 /// Status of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -30,16 +38,16 @@ impl Status {
     /// Name, as printed.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Ok => "ok",
-            Self::Fails => "fails",
-            Self::Likely => "likely",
-            Self::NotVisible => "not visible",
+            Self::Ok => noop("ok"),
+            Self::Fails => noop("fails"),
+            Self::Likely => noop("likely"),
+            Self::NotVisible => noop("not visible"),
         }
     }
 }
 
 /// One step of a connection.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Step {
     /// Part of the kernel: `route`, `firewall`, `listener`.
     pub name: &'static str,
@@ -119,7 +127,7 @@ pub enum Verdict {
 }
 
 /// Answer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
     /// The question in words: `tcp 10.0.0.4:5432`.
     pub subject: String,
@@ -155,6 +163,15 @@ pub struct Outgoing {
     pub client: Client,
 }
 
+/// BPF programs of cgroups; `None` for one without cgroup v2, or that is not of this machine.
+#[derive(Clone, Debug, Default)]
+pub struct Programs {
+    /// Those in effect for the client.
+    pub client: Option<CgroupPrograms>,
+    /// Those in effect for the process that listens at the destination.
+    pub server: Option<CgroupPrograms>,
+}
+
 /// End of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PathEnd {
@@ -167,27 +184,41 @@ pub enum PathEnd {
 }
 
 /// Answers for a connection of this machine to an endpoint, by the hops of its path. `pairs` has the connections of the namespace of
-/// the client, which is number `pairs.1` there.
+/// the client, which is number `pairs.1` there. `programs` are those of the cgroups.
 pub fn outgoing(
     snap: &Snapshot,
     pairs: (&Snapshot, u16),
+    programs: &Programs,
     q: &Outgoing,
     hops: &[Hop],
     end: &PathEnd,
 ) -> Answer {
     let mut steps = process::client(snap, &q.client);
+    let mut of_cgroup = cgroup::steps(programs.client.as_ref(), q);
+    // Few cgroups have programs: without the right to look, a failure behind them is as certain as before.
+    let unread =
+        if programs.client.as_ref().is_some_and(|p| p.programs.is_err()) { of_cgroup.pop() } else { None };
+    steps.extend(of_cgroup);
     if let Some(first) = hops.first() {
         steps.extend(source::steps(pairs, q, first));
     }
-    steps.extend(path_steps(snap, (q.proto, q.client.netns), hops, end));
-    let recent = recent::pair(pairs, q, hops.last().map_or(q.dest, Hop::dest));
+    steps.extend(path_steps(snap, (q.proto, q.client.netns), hops, end, programs));
+    let mut recent = recent::pair(pairs, q, hops.last().map_or(q.dest, Hop::dest));
+    recent.blame_mtu(hops);
     steps.extend(recent.steps);
+    steps.extend(unread);
     let subject = format!("{} {}", q.proto.name(), q.dest);
     conclude(subject.clone(), steps, &subject, recent.is_connected)
 }
 
 /// Steps of the hops from a namespace on, and of the listener behind the last.
-fn path_steps(snap: &Snapshot, (proto, from): (Proto, u16), hops: &[Hop], end: &PathEnd) -> Vec<Step> {
+fn path_steps(
+    snap: &Snapshot,
+    (proto, from): (Proto, u16),
+    hops: &[Hop],
+    end: &PathEnd,
+    programs: &Programs,
+) -> Vec<Step> {
     let mut steps = Vec::new();
     for hop in hops {
         let mut of_hop = path::steps(hop);
@@ -209,7 +240,8 @@ fn path_steps(snap: &Snapshot, (proto, from): (Proto, u16), hops: &[Hop], end: &
                 is_local: last.stage == Stage::Output,
                 translated: hops.iter().any(|h| h.translation.is_some()),
             };
-            let mut found = listener::steps(snap, proto, last.dest(), &at);
+            let mut found = cgroup::server_steps(programs.server.as_ref());
+            found.extend(listener::steps(snap, proto, last.dest(), &at));
             if last.netns != from {
                 for step in &mut found {
                     step.netns = Some(last.net.name.to_string());
@@ -237,11 +269,17 @@ pub fn incoming(
     netns: u16,
     hops: &[Hop],
     forwarded: Option<&(Vec<Hop>, PathEnd)>,
+    programs: &Programs,
 ) -> Answer {
     let subject = format!("{} :{port}", proto.name());
     let steps = match forwarded {
-        Some((path, end)) => path_steps(snap, (proto, netns), path, end),
-        None => listener::port(snap, proto, port, netns, hops),
+        Some((path, end)) => path_steps(snap, (proto, netns), path, end, programs),
+        None => {
+            let mut steps = listener::port(snap, proto, port, netns, hops);
+            let at = steps.iter().position(|s| s.name == "listener").unwrap_or(steps.len());
+            steps.splice(at..at, cgroup::server_steps(programs.server.as_ref()));
+            steps
+        }
     };
     conclude(subject, steps, &format!("{} port {port} from other hosts", proto.name()), false)
 }

@@ -8,6 +8,7 @@ use super::proto::Proto;
 use super::sample::Netfilter;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// First packet of a connection, with the fields that are known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +27,45 @@ pub struct FirstPacket {
     pub iif: Option<(u32, Box<str>)>,
     /// The destination was translated before.
     pub translated: bool,
+}
+
+/// A real connect to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// TCP or UDP.
+    pub proto: Proto,
+    /// Source address; `None` for the one that the kernel chooses.
+    pub source: Option<Addr>,
+    /// Destination.
+    pub dest: Endpoint,
+    /// Mark (`SO_MARK`).
+    pub mark: u32,
+    /// User of the socket.
+    pub uid: u32,
+    /// Inode of the network namespace; `None` for that of this process.
+    pub netns: Option<u64>,
+}
+
+/// Outcome of a real connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectOutcome {
+    /// Established; of UDP: a datagram came back.
+    Connected,
+    /// A datagram was sent, and neither an answer nor an error came back.
+    Sent,
+    /// No answer within the time.
+    Silent,
+    /// Error of the kernel: `errno`.
+    Failed(i32),
+}
+
+/// Result of a real connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectResult {
+    /// Outcome.
+    pub outcome: ConnectOutcome,
+    /// Time it took.
+    pub took: Duration,
 }
 
 /// Answer to a routing lookup (`RTM_GETROUTE`).

@@ -260,13 +260,9 @@ impl App {
             Some(Overlay::States(_)) => Focus::States,
             Some(Overlay::Sort(_)) => Focus::Sort,
             Some(Overlay::Columns(_)) => Focus::Columns,
-            Some(
-                Overlay::Cells(_)
-                | Overlay::Saved(_)
-                | Overlay::Act(_)
-                | Overlay::Alerts(_)
-                | Overlay::Write(..),
-            ) => Focus::Pick,
+            Some(Overlay::Cells(_) | Overlay::Saved(_) | Overlay::Act(_) | Overlay::Write(..)) => Focus::Pick,
+            Some(Overlay::Alerts(_)) => Focus::Alerts,
+            Some(Overlay::Why(..)) => Focus::Why,
             Some(Overlay::Differences(..)) => Focus::Differences,
             Some(Overlay::Confirm(..)) => Focus::Confirm,
             Some(Overlay::Name { .. }) => Focus::Name,

@@ -34,6 +34,10 @@ pub enum Focus {
     Find,
     /// The list of differences.
     Differences,
+    /// The list of alerts.
+    Alerts,
+    /// The answer to why a connection does not work.
+    Why,
 }
 
 bitflags! {
@@ -52,9 +56,12 @@ bitflags! {
         const PALETTE = 1 << Focus::Palette as u16;
         const FIND = 1 << Focus::Find as u16;
         const DIFFERENCES = 1 << Focus::Differences as u16;
+        const ALERTS = 1 << Focus::Alerts as u16;
+        const WHY = 1 << Focus::Why as u16;
         /// Focus in which lines can be scrolled.
         const SCROLL = Self::TABLE.bits() | Self::SORT.bits() | Self::HELP.bits() | Self::COLUMNS.bits()
-            | Self::PICK.bits() | Self::CONFIRM.bits() | Self::DIFFERENCES.bits();
+            | Self::PICK.bits() | Self::CONFIRM.bits() | Self::DIFFERENCES.bits()
+            | Self::ALERTS.bits() | Self::WHY.bits();
         /// Focus in which text is edited.
         const TEXT = Self::FILTER.bits() | Self::NAME.bits() | Self::PALETTE.bits() | Self::FIND.bits();
         /// Everywhere.
@@ -66,7 +73,7 @@ bitflags! {
 
 impl Focus {
     /// Every focus.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Table,
         Self::Filter,
         Self::States,
@@ -79,6 +86,8 @@ impl Focus {
         Self::Palette,
         Self::Find,
         Self::Differences,
+        Self::Alerts,
+        Self::Why,
     ];
 
     const fn set(self) -> FocusSet {
@@ -221,7 +230,7 @@ commands! {
         "columns-up" ["K", "shift-up"] COLUMNS, "up" 2, Action::MoveColumn(-1), "Move the column left";
         "columns-down" ["J", "shift-down"] COLUMNS, "down" 3, Action::MoveColumn(1), "Move the column right";
         "columns-reset" ["r"] COLUMNS, "reset" 4, Action::ResetColumns, "Restore the default columns";
-        "choose" ["enter", "space"] PICK, "select" 1, Action::Enter, "Select this entry";
+        "choose" ["enter", "space"] PICK | ALERTS, "select" 1, Action::Enter, "Select this entry";
         "states" ["t"] TABLE, "states" 9, Action::FocusStates, "Select a state in the state bar to filter by; clicking one works too";
     }
     Inspect {
@@ -235,6 +244,10 @@ commands! {
         "details-lines-up" ["shift-up"] TABLE, "" 0, Action::ScrollDetails(-3), "Scroll the details up a few lines";
         "chart-span" ["C"] TABLE, "" 0, Action::ChartSpan, "Time span of the charts in the details: 1 minute, 5 minutes, 1 hour";
         "explain" ["e"] TABLE, "explain" 8, Action::Explain, "Explain the selected cell, state or field, and what to do about it";
+        "why" ["W"] TABLE | ALERTS, "why" 2, Action::Why, "Why does this connection, port or process not work: its path, step by step";
+        "why-explain" ["e"] WHY, "explain" 4, Action::Explain, "Explain the cause, and what to do about it";
+        "why-refresh" ["r", "f5"] WHY, "read again" 2, Action::Refresh, "Read the path again";
+        "why-copy" ["y"] WHY, "copy" 3, Action::CopyAnswer, "Copy the answer";
         "sockets" ["1"] MAIN, "" 0, Action::View(0), "Sockets";
         "ports" ["2"] MAIN, "" 0, Action::View(1), "Ports: listening endpoints, accept queues, clients";
         "processes" ["3"] MAIN, "" 0, Action::View(2), "Processes: file descriptors and their limits, sockets by state";
@@ -304,10 +317,11 @@ commands! {
         "help" ["?", "f1"] MAIN | SORT, "help" 5, Action::Help, "Help";
         "find" ["/"] HELP, "search" 2, Action::Find, "Search the help";
         "find-keep" ["enter"] FIND, "done" 1, Action::Enter, "Show the matches";
-        "back" ["esc"] MAIN | SORT | HELP | COLUMNS | PICK | CONFIRM | DIFFERENCES, "back" 3, Action::Back, "Back: close what is open, then clear the marks, then the filter";
+        "back" ["esc"] MAIN | SORT | HELP | COLUMNS | PICK | CONFIRM | DIFFERENCES | ALERTS | WHY, "back" 3, Action::Back, "Back: close what is open, then clear the marks, then the filter";
         "suspend" ["ctrl-z"] ALL, "" 0, Action::Suspend, "Suspend the program (fg resumes it)";
         "close-overlay" ["q", "?"] HELP, "close" 1, Action::Back, "Close the help";
-        "close-list" ["q", "c", "n"] COLUMNS | PICK | CONFIRM | DIFFERENCES, "close" 5, Action::Back, "Close the list";
+        "close-answer" ["q", "W"] WHY, "close" 1, Action::Back, "Close the answer";
+        "close-list" ["q", "c", "n"] COLUMNS | PICK | CONFIRM | DIFFERENCES | ALERTS, "close" 5, Action::Back, "Close the list";
         "quit" ["q", "f10"] MAIN | SORT, "quit" 0, Action::Quit, "Quit";
         "quit-now" ["ctrl-c"] ALL, "" 0, Action::Quit, "Quit from anywhere";
     }

@@ -5,6 +5,7 @@ use super::arrange::{ArrangeJob, ArrangeResult};
 use super::compare::{Comparison, TwoMoments};
 use super::export::Export;
 use super::past::{PastPosition, SeekRequest, SeekTo};
+use crate::diagnose::why::{Answer, Question};
 use crate::model::{Addr, Missing, ProcInfo, Shown, Snapshot, Socket, State, Wants};
 use crate::sync::Mailbox;
 use crate::view::preset::Preset;
@@ -72,6 +73,8 @@ pub enum Event {
     Status(String),
     /// Result of [`Effect::Probe`].
     Probed(ProbeRequest, Box<ProbeResult>),
+    /// Result of [`Effect::Answer`]: the time of the answer, nanoseconds since 1970, and the answer; or the reason why there is none.
+    Answered(Question, Box<Result<(u64, Answer), String>>),
     /// Result of [`Effect::Arrange`].
     Arranged(Box<ArrangeResult>),
     /// Effective poll interval, raised to stay within the CPU budget.
@@ -168,6 +171,8 @@ pub enum Effect {
     NotifyAlert(String, String),
     /// Probe a process and its socket.
     Probe(ProbeRequest),
+    /// Answer a question, in another thread.
+    Answer(Question),
     /// Add a filter to the saved history.
     Remember(String),
     /// Save a filter under a name.
@@ -277,6 +282,10 @@ pub enum Action {
     ChartSpan,
     /// Explain the selected cell or state.
     Explain,
+    /// Open the answer to why the selected row does not work.
+    Why,
+    /// Copy the answer that is open.
+    CopyAnswer,
     /// Go to the peer socket.
     GoToPeer,
     /// Toggle host names for remote addresses.

@@ -172,6 +172,13 @@ impl App {
                 }
                 vec![]
             }
+            Event::Answered(question, result) => {
+                // The page can have been closed, or opened for another row.
+                if let Some(Overlay::Why(page, _)) = &mut self.overlay {
+                    page.take(&question, *result);
+                }
+                vec![]
+            }
             Event::Arranged(answer) => {
                 self.arranged(*answer);
                 vec![]

@@ -60,7 +60,9 @@ pub(crate) fn target(app: &App, x: u16, y: u16) -> Target {
         Some(o) if o.is_list() => {
             return overlay::line_at(app, l.all, x, y).map_or(Target::OutsideOverlay, Target::OverlayLine);
         }
-        Some(Overlay::Help { .. } | Overlay::Explain { .. }) => return Target::OutsideOverlay,
+        Some(Overlay::Help { .. } | Overlay::Explain { .. } | Overlay::Why(..)) => {
+            return Target::OutsideOverlay;
+        }
         _ => {}
     }
     if on_border(&l, x, y) {

@@ -18,6 +18,7 @@ pub(crate) mod palette;
 mod saved;
 mod sort;
 mod states;
+mod why;
 mod window;
 
 use super::app::{App, Overlay};
@@ -51,6 +52,7 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, l: &Layout) -> Option<Pos
         Some(Overlay::Name { .. } | Overlay::States(_)) => {}
         Some(Overlay::Help { .. }) => return help::draw(app, canvas, l.windows()),
         Some(Overlay::Explain { .. }) => explain::draw(app, canvas, l.windows()),
+        Some(Overlay::Why(..)) => why::draw(app, canvas, l.windows()),
         Some(Overlay::Palette { .. }) => return palette::draw(app, canvas, l.all),
         Some(Overlay::Confirm(..)) => confirm::draw(app, canvas, l.windows()),
         Some(
@@ -79,6 +81,7 @@ fn extent(app: &App) -> usize {
     match &app.overlay {
         Some(Overlay::Help { .. }) => help::extent(app),
         Some(Overlay::Explain { .. }) => explain::extent(app),
+        Some(Overlay::Why(..)) => why::extent(app),
         Some(Overlay::Confirm(..)) => confirm::extent(app),
         Some(Overlay::Palette { text, .. }) => palette::found(app, text).len().saturating_sub(1),
         _ => open_list(app).map_or(0, |l| l.entries.len().saturating_sub(1)),
@@ -136,7 +139,8 @@ pub(crate) fn enter(app: &mut App) -> Chosen {
         Some(Overlay::States(state)) => states::enter(app, state),
         Some(Overlay::Palette { .. }) => return palette::enter(app),
         Some(Overlay::Help { ref mut typing, .. }) => *typing = None,
-        Some(Overlay::Filter { .. } | Overlay::Explain { .. } | Overlay::Confirm(..)) | None => {}
+        Some(Overlay::Filter { .. } | Overlay::Explain { .. } | Overlay::Why(..) | Overlay::Confirm(..))
+        | None => {}
     }
     Chosen::default()
 }

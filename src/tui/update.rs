@@ -3,6 +3,7 @@
 mod click;
 mod export;
 mod filter;
+mod why;
 
 use super::app::{App, NamePrompt, Overlay};
 use super::chart;
@@ -31,7 +32,10 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Quit => return vec![Effect::Quit],
         Action::Suspend => return vec![Effect::Suspend],
         Action::Redraw => return vec![Effect::Redraw],
-        Action::Refresh => return vec![Effect::Refresh],
+        Action::Refresh => match &mut app.overlay {
+            Some(Overlay::Why(page, _)) => return page.ask(),
+            _ => return vec![Effect::Refresh],
+        },
         Action::ChangeInterval(by) => return pace(app, by),
         Action::Back => back(app),
         Action::View(n) => {
@@ -157,6 +161,8 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
             app.status_message = Some(msg!("charts in the details: last {}", span));
         }
         Action::Explain => explain_here(app),
+        Action::Why => return why::open(app),
+        Action::CopyAnswer => return why::copy(app),
         Action::GoToPeer => navigate::to_peer(app),
         Action::AlertList => app.overlay = Some(Overlay::Alerts(0)),
         Action::RaiseFdLimit => match offers::raise(app) {
@@ -328,6 +334,15 @@ fn back(app: &mut App) {
 
 /// Explains the selected cell, else the state of the row or group, else the table.
 fn explain_here(app: &mut App) {
+    if let Some(Overlay::Why(page, _)) = &app.overlay {
+        let topic = page.cause().map(|c| explain(c.name, app.options.lang, &TABLES));
+        match topic {
+            Some(Ok(text)) => app.overlay = Some(Overlay::Explain { text, top: 0 }),
+            Some(Err(why)) => app.status_message = Some(why),
+            None => app.status_message = Some(tr("no cause to explain").to_owned()),
+        }
+        return;
+    }
     let view_state = app.view_state();
     let line = view_state.lines.get(view_state.cursor);
     let state = match (line, &app.snapshot) {

@@ -28,6 +28,8 @@ const RTM_GETADDR: u16 = 22;
 const RTM_GETLINK: u16 = 18;
 /// `RTM_GETROUTE`.
 const RTM_GETROUTE: u16 = 26;
+/// Flag of `rtm_flags`: the table of the route is asked for.
+const RTM_F_LOOKUP_TABLE: u32 = 0x1000;
 /// `RTM_GETNEIGH`.
 const RTM_GETNEIGH: u16 = 30;
 /// `RTM_GETRULE`.
@@ -192,9 +194,11 @@ impl Request {
         Self::new(RTM_GETADDR, &[0; 8])
     }
 
-    /// Lookup of the route to a destination: `RTM_GETROUTE` with this `struct rtmsg`, acknowledged. Attributes follow.
+    /// Lookup of the route to a destination: `RTM_GETROUTE` with this `struct rtmsg`, acknowledged. Attributes follow. Without
+    /// `RTM_F_LOOKUP_TABLE` the answer names the main table whichever table has the route (`inet_rtm_getroute`).
     pub(crate) fn route_to(family: u8, dest_len: u8, source_len: u8) -> Self {
-        let mut out = Self::new(RTM_GETROUTE, &[family, dest_len, source_len, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        let [a, b, c, d] = RTM_F_LOOKUP_TABLE.to_ne_bytes();
+        let mut out = Self::new(RTM_GETROUTE, &[family, dest_len, source_len, 0, 0, 0, 0, 0, a, b, c, d]);
         out.bytes[6..8].copy_from_slice(&REQUEST_ACK.to_ne_bytes());
         out
     }

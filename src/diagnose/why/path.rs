@@ -325,3 +325,68 @@ pub(super) fn port_firewall(hop: &Hop) -> Step {
     step.evidence = format!("{} on {iif}: {}", hop.packet.dest.addr, step.evidence);
     step
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::path::{FirstPacket, Link, Lookup, NetState, Route};
+    use crate::testing::ep;
+
+    fn hop(verdict: HookVerdict) -> Hop {
+        let link = Link { index: 2, name: "eth0".into(), flags: UP, ..Link::default() };
+        let packet = FirstPacket {
+            proto: Proto::Tcp,
+            source: None,
+            dest: ep("10.0.0.4:80"),
+            mark: 0,
+            uid: None,
+            iif: None,
+            translated: false,
+        };
+        Hop {
+            netns: 0,
+            stage: Stage::Output,
+            net: NetState { links: vec![link], ..NetState::default() },
+            packet,
+            translation: None,
+            lookup: Lookup {
+                route: RouteAnswer::Found(Route { oif: 2, ..Route::default() }),
+                neighbour: None,
+            },
+            verdict,
+            reply: HookVerdict::Passes,
+        }
+    }
+
+    /// `IFF_UP`, `IFF_RUNNING` and `IFF_LOWER_UP`.
+    const UP: u32 = 0x1_0041;
+
+    /// Causes of the steps that fail.
+    fn causes(hop: &Hop) -> Vec<(&'static str, Status)> {
+        steps(hop).iter().filter(|s| s.is_failure()).filter_map(|s| Some((s.cause?.name, s.status))).collect()
+    }
+
+    #[test]
+    fn full_conntrack_table_is_likely_and_one_below_it_no_cause() {
+        let mut h = hop(HookVerdict::Passes);
+        for (count, want) in [("999", vec![]), ("1000", vec![("conntrack-full", Status::Likely)])] {
+            h.net.sysctls.insert("netfilter/nf_conntrack_count".into(), count.into());
+            h.net.sysctls.insert("netfilter/nf_conntrack_max".into(), "1000".into());
+            assert_eq!(causes(&h), want, "{count}");
+        }
+    }
+
+    #[test]
+    fn rule_that_queues_is_a_cause_of_its_own() {
+        let hit = RuleHit {
+            location: "ip f i handle 2".into(),
+            hook: 1,
+            stop: Stop::Queue,
+            conditions: "".into(),
+            packets: None,
+            by_chance: false,
+        };
+        let mut h = hop(HookVerdict::Stopped(hit));
+        assert_eq!(causes(&h), [("rule-queues", Status::Fails)]);
+    }
+}

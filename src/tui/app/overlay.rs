@@ -2,6 +2,7 @@
 
 use crate::model::State;
 use crate::tui::act::Act;
+use crate::tui::answer_page::AnswerPage;
 use crate::tui::compare::Comparison;
 use crate::tui::completion_menu::Menu;
 use crate::tui::export::Export;
@@ -45,6 +46,8 @@ pub(crate) enum Overlay {
     Differences(usize, Arc<Comparison>),
     /// Confirmation of an action, with the scroll position.
     Confirm(Act, usize),
+    /// Answer to why a row does not work, with the scroll position.
+    Why(Box<AnswerPage>, usize),
     /// Explanation of a topic, with the scroll position.
     Explain { text: String, top: usize },
     /// The help: scroll position, search text, and the cursor while the search is edited.
@@ -66,6 +69,7 @@ impl Overlay {
             | Self::Write(at, _)
             | Self::Differences(at, _)
             | Self::Confirm(_, at)
+            | Self::Why(_, at)
             | Self::Explain { top: at, .. }
             | Self::Help { top: at, .. }
             | Self::Palette { at, .. } => Some(at),

@@ -51,6 +51,12 @@ impl Builder<'_> {
         }
     }
 
+    /// Adds the key that answers why.
+    pub(super) fn why_hint(&mut self) {
+        let key = self.app.key_label("why");
+        self.text(&msg!("{} explains what stops it, step by step", key), self.app.theme.accent);
+    }
+
     pub(super) fn event(&mut self, row: usize) {
         let Some(e) = self.snap.events.rows.get(row).map(Arc::clone) else { return };
         let theme = self.app.theme;
@@ -80,6 +86,9 @@ impl Builder<'_> {
             }
         }
         self.findings(&event_diagnoses(self.snap, &e));
+        if e.event.kind == EventKind::Failed {
+            self.why_hint();
+        }
         self.event_lifecycle(row);
     }
 

@@ -5,7 +5,7 @@ use crate::diagnose::finding::socket_diagnoses;
 use crate::format::{Value, age};
 use crate::model::lang::{noop, tr};
 use crate::model::sample::EventKind;
-use crate::model::{Missing, SocketId};
+use crate::model::{Missing, SocketId, State};
 use crate::msg;
 use crate::tui::canvas::width;
 
@@ -51,6 +51,9 @@ impl Builder<'_> {
             self.event_lifecycle(end);
         }
         self.findings(&socket_diagnoses(snap, row).collect::<Vec<_>>());
+        if s.state == State::SynSent && row < snap.live {
+            self.why_hint();
+        }
         self.section(tr("owners"));
         let owners = snap.owners(row).to_vec();
         for o in &owners {

@@ -1,6 +1,9 @@
 //! Placement of the keys in the key bar.
 
 use crate::model::lang::{noop, tr};
+use crate::model::sample::EventKind;
+use crate::model::{Level, State};
+use crate::table::TableId;
 use crate::tui::app::App;
 use crate::tui::canvas::width;
 use crate::tui::command::{Command, Focus};
@@ -63,6 +66,9 @@ pub(crate) fn label(app: &App, c: &Command) -> &'static str {
         (Action::Enter, Some(Line::Group(_))) => noop("collapse"),
         (Action::Group(_), _) if view_state.view.table.groupings.len() < 2 => "",
         (Action::Pause, _) if app.paused => noop("resume"),
+        // Where something does not work.
+        (Action::Why, Some(Line::Row(r))) if is_failing(app, *r as usize) => c.bar,
+        (Action::Why, _) => "",
         // On a row the label of Enter covers it.
         (Action::Enter, Some(Line::Row(_))) | (Action::Back, None | Some(Line::Group(_))) if app.details => {
             noop("close details")
@@ -73,6 +79,17 @@ pub(crate) fn label(app: &App, c: &Command) -> &'static str {
         // Without a row there is nothing to open or to act on.
         (Action::Enter | Action::ActionList | Action::Mark, None) | (Action::Back, _) => "",
         _ => c.bar,
+    }
+}
+
+/// True for a row of a connection that waits or failed.
+fn is_failing(app: &App, row: usize) -> bool {
+    let Some(snap) = &app.snapshot else { return false };
+    match app.view_state().id() {
+        TableId::Sockets => snap.get_socket(row).is_some_and(|s| s.state == State::SynSent),
+        TableId::Events => snap.events.rows.get(row).is_some_and(|e| e.event.kind == EventKind::Failed),
+        TableId::Limits => snap.limits.get(row).is_some_and(|l| l.level > Level::Ok),
+        _ => false,
     }
 }
 

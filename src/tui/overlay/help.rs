@@ -73,6 +73,8 @@ const fn heading(place: Focus) -> &'static str {
         Focus::Palette => noop("In the command palette"),
         Focus::Find => noop("While searching the help"),
         Focus::Differences => noop("In the list of differences"),
+        Focus::Alerts => noop("In the list of alerts"),
+        Focus::Why => noop("In the answer to why"),
     }
 }
 
