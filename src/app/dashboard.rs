@@ -356,11 +356,10 @@ fn start_answerer(plan: &Plan, events: Sender<Event>) -> io::Result<Worker<Quest
 
 /// Answers a question, on a live machine only.
 pub(super) fn answer(plan: &Plan, question: Question) -> Event {
-    let result = match plan.is_live() {
-        true => why::answer_now(plan, &question).map_err(|e| e.to_string()),
-        false => {
-            Err(tr("only answered live: demo data and captured trees have no routes and rules").to_owned())
-        }
+    let result = if plan.is_live() {
+        why::answer_now(plan, &question).map_err(|e| e.to_string())
+    } else {
+        Err(tr("only answered live: demo data and captured trees have no routes and rules").to_owned())
     };
     Event::Answered(question, Box::new(result))
 }

@@ -115,7 +115,7 @@ impl Collector<'_> {
                 let e = &snap.sample.events;
                 match e.source {
                     Some(source) => {
-                        print_error(&format!("events by {}: {}", source.interface(), source.sees()))
+                        print_error(&format!("events by {}: {}", source.interface(), source.sees()));
                     }
                     None => print_error(&format!("no events: {}", e.reason)),
                 }
@@ -167,7 +167,7 @@ impl Collector<'_> {
             match kept {
                 Ok(()) => self.failing = false,
                 Err(e) if !std::mem::replace(&mut self.failing, true) => {
-                    print_error(&format!("keep a batch: {e}"))
+                    print_error(&format!("keep a batch: {e}"));
                 }
                 Err(_) => {}
             }

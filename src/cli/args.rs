@@ -103,7 +103,7 @@ pub enum Command {
     /// Record samples to files, one an hour, to look at later with --from or replay
     #[command(after_help = RECORD_EXAMPLES)]
     Record(Record),
-    /// Send events, listeners and limits as NDJSON to a receiver by HTTP: ClickHouse, VictoriaLogs, Vector
+    /// Send events, listeners and limits as NDJSON to a receiver by HTTP: `ClickHouse`, `VictoriaLogs`, Vector
     #[cfg(feature = "ship")]
     #[command(after_help = SHIP_EXAMPLES)]
     Ship(Ship),

@@ -111,6 +111,7 @@ pub enum What {
 
 impl Plan {
     /// The same data and settings without the command, for another thread.
+    #[must_use]
     pub fn without_command(&self) -> Self {
         Self {
             what: What::Version,

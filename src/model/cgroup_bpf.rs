@@ -5,17 +5,17 @@ use serde::{Deserialize, Serialize};
 /// Hook of a cgroup (`enum bpf_attach_type` in include/uapi/linux/bpf.h).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CgroupHook {
-    /// `BPF_CGROUP_INET_SOCK_CREATE`: socket().
+    /// `BPF_CGROUP_INET_SOCK_CREATE`: `socket()`.
     SockCreate,
-    /// `BPF_CGROUP_INET4_BIND`: bind(), IPv4.
+    /// `BPF_CGROUP_INET4_BIND`: `bind()`, IPv4.
     Bind4,
-    /// `BPF_CGROUP_INET6_BIND`: bind(), IPv6.
+    /// `BPF_CGROUP_INET6_BIND`: `bind()`, IPv6.
     Bind6,
-    /// `BPF_CGROUP_INET4_CONNECT`: connect(), IPv4.
+    /// `BPF_CGROUP_INET4_CONNECT`: `connect()`, IPv4.
     Connect4,
-    /// `BPF_CGROUP_INET6_CONNECT`: connect(), IPv6.
+    /// `BPF_CGROUP_INET6_CONNECT`: `connect()`, IPv6.
     Connect6,
-    /// `BPF_CGROUP_UDP4_SENDMSG`: sendto() and sendmsg() of an unconnected UDP socket, IPv4.
+    /// `BPF_CGROUP_UDP4_SENDMSG`: `sendto()` and `sendmsg()` of an unconnected UDP socket, IPv4.
     Sendmsg4,
     /// `BPF_CGROUP_UDP6_SENDMSG`: the same, IPv6.
     Sendmsg6,

@@ -21,7 +21,7 @@ const LIMIT_FACTS: [&str; 1] = ["level"];
 
 /// A table that is sent.
 struct Kind {
-    kind: RowKind,
+    of: RowKind,
     table: &'static Table,
     columns: Vec<&'static Column>,
     facts: Vec<&'static Column>,
@@ -39,7 +39,7 @@ impl Kind {
             RowKind::Limits => (&LIMITS, &LIMIT_FACTS, Some(LIMITS_EVERY)),
         };
         Self {
-            kind,
+            of: kind,
             table,
             columns: default_columns(table, Format::Ndjson),
             facts: facts.iter().filter_map(|name| table.column(name)).collect(),
@@ -108,7 +108,7 @@ impl RowWriter {
         }
         self.kinds = kinds;
         let lost = snap.events.lost.saturating_sub(self.lost_events);
-        if lost > 0 && self.kinds.iter().any(|k| k.kind == RowKind::Events) {
+        if lost > 0 && self.kinds.iter().any(|k| k.of == RowKind::Events) {
             self.push_loss(snap, "events not reported by their source", 0, lost, out);
         }
         self.lost_events = snap.events.lost;
@@ -150,7 +150,7 @@ impl RowWriter {
         change: Option<&str>,
         out: &mut String,
     ) {
-        self.begin(kind.kind.name(), change, out);
+        self.begin(kind.of.name(), change, out);
         let at = out.len();
         keys.push_object(out, &Rows { snap, columns: &kind.columns, rows: &[row] }, 0);
         // The brace is there already.

@@ -138,7 +138,7 @@ impl Spool {
             let file = file?;
             let name = file.file_name();
             let Some(name) = name.to_str() else { continue };
-            if name.ends_with(".part") {
+            if name.strip_suffix(".part").is_some() {
                 fs::remove_file(file.path())?;
             } else if let Some(entry) = Entry::parse(name) {
                 entries.push(Entry { bytes: file.metadata()?.len(), ..entry });

@@ -23,9 +23,10 @@ pub(super) fn read(plan: &Plan, of_process: bool) -> Result<Arc<Snapshot>, RunEr
     let reads = Reads::OWNERS | Reads::PROCESSES | Reads::LISTENERS | Reads::HALTED;
     let needs = Needs::reads(reads).or(Needs::attrs(AttrSet::SKMEM));
     let all = Wants::new(needs, ProtoSet::TCP_UDP.with(Proto::Mptcp));
-    let wants = match of_process {
-        true => all,
-        false => Wants { states: StateSet::only(&[State::Listen, State::Unconn]), ..all },
+    let wants = if of_process {
+        all
+    } else {
+        Wants { states: StateSet::only(&[State::Listen, State::Unconn]), ..all }
     };
     Reader::open_in(plan, Netns::All, wants)?.poll()
 }

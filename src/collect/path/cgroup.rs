@@ -94,7 +94,7 @@ fn decision(instructions: &[u64]) -> CgroupDecision {
         let class = op & 7;
         // Loads and arithmetic write the destination, stores and jumps do not.
         let writes = matches!(class, 0 | 1 | 4 | 7);
-        let is_result = registers & 0x0f == 0;
+        let is_result = registers % 0x10 == 0;
         if op == LOAD_LONG {
             all.next();
         }

@@ -386,7 +386,7 @@ mod tests {
             packets: None,
             by_chance: false,
         };
-        let mut h = hop(HookVerdict::Stopped(hit));
+        let h = hop(HookVerdict::Stopped(hit));
         assert_eq!(causes(&h), [("rule-queues", Status::Fails)]);
     }
 }

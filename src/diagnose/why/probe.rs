@@ -35,15 +35,13 @@ const fn effect_of(errno: i32) -> Option<Effect> {
 /// True if the outcome is what a predicted effect leads to.
 fn agrees(predicted: Effect, outcome: ConnectOutcome, proto: Proto) -> bool {
     match (predicted, outcome) {
-        // The kernel of the listener accepts; the application does nothing.
-        (Effect::NotServed | Effect::Impaired, _) => true,
-        // Resolving a neighbour takes three seconds.
-        (Effect::TimesOut | Effect::HostUnreachable, ConnectOutcome::Silent) => true,
-        // Datagrams are not acknowledged, and a rule of the output hook fails the call.
-        (Effect::TimesOut, ConnectOutcome::Sent) => true,
+        // The kernel of the listener accepts, and the application does nothing; what this process has left is not what the
+        // client has left; resolving a neighbour takes three seconds; datagrams are not acknowledged.
+        (Effect::NotServed | Effect::Impaired | Effect::NoDescriptors, _)
+        | (Effect::TimesOut | Effect::HostUnreachable, ConnectOutcome::Silent)
+        | (Effect::TimesOut, ConnectOutcome::Sent) => true,
+        // A rule of the output hook fails the call.
         (Effect::TimesOut, ConnectOutcome::Failed(EPERM)) => matches!(proto, Proto::Udp),
-        // What this process has left is not what the client has left.
-        (Effect::NoDescriptors, _) => true,
         (_, ConnectOutcome::Failed(errno)) => effect_of(errno) == Some(predicted),
         (_, ConnectOutcome::Connected | ConnectOutcome::Sent | ConnectOutcome::Silent) => false,
     }
@@ -51,6 +49,7 @@ fn agrees(predicted: Effect, outcome: ConnectOutcome, proto: Proto) -> bool {
 
 impl Answer {
     /// Puts the result of a real connect beside the prediction; the error if it was not made.
+    #[must_use]
     pub fn with_probe(mut self, proto: Proto, result: &Result<ConnectResult, String>) -> Self {
         let result = match result {
             Ok(result) => result,

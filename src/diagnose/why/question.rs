@@ -134,9 +134,10 @@ impl Question {
     /// Question about a DNS question: the resolver that was asked.
     pub fn of_dns(q: &DnsRow) -> Option<Self> {
         let client = (q.process.as_ref().map(|p| p.pid), q.process.as_ref().map(|p| p.uid));
-        match q.query.inbound {
-            true => Self::port(asked(q.query.proto), q.query.server.port, q.netns_inode),
-            false => Self::connection(asked(q.query.proto), q.query.server, client, q.netns_inode),
+        if q.query.inbound {
+            Self::port(asked(q.query.proto), q.query.server.port, q.netns_inode)
+        } else {
+            Self::connection(asked(q.query.proto), q.query.server, client, q.netns_inode)
         }
     }
 

@@ -68,7 +68,6 @@ pub(crate) fn label(app: &App, c: &Command) -> &'static str {
         (Action::Pause, _) if app.paused => noop("resume"),
         // Where something does not work.
         (Action::Why, Some(Line::Row(r))) if is_failing(app, *r as usize) => c.bar,
-        (Action::Why, _) => "",
         // On a row the label of Enter covers it.
         (Action::Enter, Some(Line::Row(_))) | (Action::Back, None | Some(Line::Group(_))) if app.details => {
             noop("close details")
@@ -77,7 +76,7 @@ pub(crate) fn label(app: &App, c: &Command) -> &'static str {
         (Action::Back, _) if !view_state.marks.is_empty() => noop("unmark"),
         (Action::Back, _) if !view_state.text.is_empty() => noop("clear filter"),
         // Without a row there is nothing to open or to act on.
-        (Action::Enter | Action::ActionList | Action::Mark, None) | (Action::Back, _) => "",
+        (Action::Enter | Action::ActionList | Action::Mark, None) | (Action::Back | Action::Why, _) => "",
         _ => c.bar,
     }
 }

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 /// Python that loads a program, attaches it to a cgroup of its own, joins a child of that, and executes a command in `cl`:
 /// arguments are program type, attach type, instructions in hexadecimal, and the command.
-const ATTACH: &str = r#"
+const ATTACH: &str = r"
 import ctypes, os, struct, sys
 libc = ctypes.CDLL(None, use_errno=True)
 number = {'x86_64': 321, 'aarch64': 280}[os.uname().machine]
@@ -35,7 +35,7 @@ directory = os.open(group, os.O_RDONLY)
 bpf(8, struct.pack('=IIII', directory, fd, attach, 0))
 open(group + '/leaf/cgroup.procs', 'w').write(str(os.getpid()))
 os.execvp('ip', ['ip', 'netns', 'exec', 'cl'] + sys.argv[4:])
-"#;
+";
 
 /// `r0 = 0`, `r0 = 1`, `exit`, and `r0 = the first word of the context; r0 &= 1`, which is 0 for IPv4.
 const REFUSES: &str = "b700000000000000 9500000000000000";
