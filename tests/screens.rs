@@ -3,6 +3,8 @@
 // Tests may panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "screens/dns.rs"]
+mod dns;
 #[path = "screens/events.rs"]
 mod events;
 #[path = "screens/past.rs"]

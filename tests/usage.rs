@@ -676,3 +676,24 @@ fn pictures_have_every_view() {
         }
     }
 }
+
+#[test]
+fn diff_names_redacted_sides() {
+    let dir = tempfile::tempdir().unwrap();
+    let record = |name: &str, more: &[&str]| {
+        let path = dir.path().join(name).to_str().unwrap().to_owned();
+        let out = words(&[&["--demo", "record", "--for", "1s", "-o", &path], more].concat());
+        assert!(out.status.success(), "{out:?}");
+        path
+    };
+    let (real, hidden, other) =
+        (record("real", &[]), record("hidden", &["--redact"]), record("other", &["--redact"]));
+    let notes = |before: &str, after: &str| {
+        let text = String::from_utf8(words(&["diff", before, after]).stderr).unwrap();
+        (text.contains("redacted: "), text.contains("cannot be compared by address"))
+    };
+    assert_eq!(notes(&real, &real), (false, false));
+    assert_eq!(notes(&hidden, &hidden), (true, false));
+    assert_eq!(notes(&real, &hidden), (true, true));
+    assert_eq!(notes(&hidden, &other), (true, true));
+}

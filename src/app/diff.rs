@@ -27,6 +27,15 @@ pub(super) fn run(plan: &Plan, diff: &DiffPlan) -> Result<ExitStatus, RunError> 
         (a, b) => format!(" ({a} and {b})"),
     };
     print_error(&format!("{} to {} UTC{hosts}", time(&before), time(&after)));
+    if before.sample.redacted || after.sample.redacted {
+        print_error("redacted: addresses, names and arguments are not the real ones");
+        // Each recording is redacted with a key of its own.
+        if !diff.is_of_one_recording() {
+            print_error(
+                "the two sides cannot be compared by address or name: each recording has its own replacements",
+            );
+        }
+    }
     if !is_same_boot(&before, &after) {
         print_error("another host or another boot: compared by name and endpoint");
     }

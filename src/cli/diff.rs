@@ -55,6 +55,15 @@ impl DiffPlan {
         };
         Ok(Self { sides, only, format, header: !no_header })
     }
+
+    /// True if both sides are moments of one recording.
+    pub fn is_of_one_recording(&self) -> bool {
+        match &self.sides {
+            [DiffSide::Moment(_), DiffSide::Moment(_)] => true,
+            [DiffSide::Recording(a, _), DiffSide::Recording(b, _)] => a == b,
+            _ => false,
+        }
+    }
 }
 
 /// Thing to compare, in the singular or the plural.

@@ -1,5 +1,6 @@
 //! The top line: program name, host, tabs, poll state.
 
+use crate::diagnose::finding::resolver_diagnoses;
 use crate::format::{age, clock, thousands as count};
 use crate::model::lang::tr;
 use crate::model::{Endpoint, Snapshot};
@@ -33,7 +34,7 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
     {
         canvas.put(x + 2, y, first - x - 3, &s.sample.host, theme.band);
     }
-    // Connects fail now: the view of events shows which.
+    // Connects fail now: the view of events shows which; that of DNS the questions of a resolver that fails or is slow.
     let failing = app.snapshot.as_ref().and_then(|s| failing_connects(s));
     let mut end = first;
     for (i, x, w) in tabs {
@@ -51,7 +52,12 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
                 canvas.put(x + 2 + width(title), y, 1, "/", theme.accent.patch(on));
             }
         }
-        if app.view_states[i].id() == TableId::Events && failing.is_some() {
+        let is_marked = match app.view_states[i].id() {
+            TableId::Events => failing.is_some(),
+            TableId::Dns => app.snapshot.as_ref().is_some_and(|s| !resolver_diagnoses(s).is_empty()),
+            _ => false,
+        };
+        if is_marked {
             // Beside its own number, never behind the title, where it stands against the next number.
             canvas.put(x + 1, y, 1, app.glyphs.alarm, theme.warn.patch(on));
         }

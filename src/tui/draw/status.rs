@@ -1,11 +1,12 @@
 //! The status line: messages, read errors and hidden owners, source of the data.
 
 use super::header::{failing_connects, shows_failing};
+use crate::diagnose::finding::resolver_diagnoses;
 use crate::diagnose::visibility::hidden;
 use crate::format::{date_and_time, thousands};
 use crate::model::lang::tr;
 use crate::model::sample::EventSource;
-use crate::model::{FaultKind, FaultSubject, Missing};
+use crate::model::{FaultKind, FaultSubject, Missing, Snapshot};
 use crate::msg;
 use crate::table::TableId;
 use crate::tui::app::App;
@@ -100,6 +101,9 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect, header: Rect)
     if let Some(text) = failing_connects(snap).filter(|text| !shows_failing(app, header, text)) {
         parts.insert(0, (text, theme.warn));
     }
+    if let Some(text) = failing_resolver(snap) {
+        parts.insert(0, (text, theme.warn));
+    }
     if let Some(message) = &app.status_message {
         parts.insert(0, (message.clone(), theme.accent));
     }
@@ -124,6 +128,16 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect, header: Rect)
         }
         x = canvas.put(x, y, right.saturating_sub(x), text, *style);
     }
+}
+
+/// Finding of the worst resolver of the last seconds, and the number of the others.
+fn failing_resolver(snap: &Snapshot) -> Option<String> {
+    let found = resolver_diagnoses(snap);
+    let worst = found.iter().max_by_key(|d| d.severity)?;
+    Some(match found.len() - 1 {
+        0 => worst.evidence.clone(),
+        more => format!("{} +{more}", worst.evidence),
+    })
 }
 
 /// Keys of the past, what is needed first in front: a narrow screen cuts the others.
