@@ -256,7 +256,7 @@ fn run(plan: &Plan) -> Result<ExitStatus, RunError> {
     }
     confine::printing(plan);
     match &plan.what {
-        What::List(list) if plan.hosts.is_named() => fleet_list::run(plan, list),
+        What::Dashboard(list) | What::List(list) if plan.hosts.is_named() => fleet_list::run(plan, list),
         What::Dashboard(list) | What::List(list) => list::run(plan, list),
         What::Check(check) => check::run(plan, check),
         What::Columns(table) => print(&column_help(table)),

@@ -184,6 +184,18 @@ mod tests {
         assert!(asked.iter().all(|r| r.poll));
     }
 
+    /// Bytes of an agent of the first protocol: later versions read them too.
+    #[test]
+    fn agent_of_the_first_protocol_is_read() {
+        let bytes = include_bytes!("../../../fuzz/seeds/agent_stream/protocol-1");
+        let mut source = FrameSource::connect(&bytes[..], io::sink(), &Hello::ours()).unwrap();
+        assert_eq!((source.hello().host.as_str(), source.agreed().protocol), ("web-1", 1));
+        for _ in 0..3 {
+            assert!(!source.sample(&Wants::default()).unwrap().sockets.is_empty());
+        }
+        assert!(source.sample(&Wants::default()).unwrap_err().to_string().contains("the agent ended"));
+    }
+
     #[test]
     fn stream_cut_off_anywhere_ends_with_the_samples_before() {
         let bytes = stream(&samples(2));
