@@ -34,6 +34,8 @@ struct Member {
     engine: Engine,
     /// It has answered since it was connected.
     answered: bool,
+    /// It was waited for in vain, or is connected again: later polls take its sample when it is there and do not wait.
+    late: bool,
     /// Reason why it has no rows, as it was printed.
     reason: Option<String>,
     /// Time of the next connection, and the time to wait after it.
@@ -73,6 +75,7 @@ impl Fleet {
                 .with_alert_rules(plan.settings.alerts.rules())
                 .with_events_kept(plan.settings.events_kept.0),
             answered: false,
+            late: false,
             reason: None,
             again: (now, BACKOFF[0]),
         };
@@ -116,7 +119,11 @@ impl Fleet {
         let connect = if self.ssh.batch { CONNECT } else { CONNECT_ASKING };
         let mut out = Vec::new();
         for (i, m) in self.members.iter_mut().enumerate() {
-            let limit = if m.answered { ANSWER } else { connect };
+            let limit = match (m.late, m.answered) {
+                (true, _) => Duration::ZERO,
+                (false, true) => ANSWER,
+                (false, false) => connect,
+            };
             if let Some(sample) = m.answer(now, limit) {
                 out.push((i, sample));
             }
@@ -157,19 +164,23 @@ impl Member {
         match self.remote.as_mut()?.answer(asked + limit) {
             Some(Ok(mut sample)) => {
                 self.answered = true;
+                self.late = false;
                 self.again.1 = BACKOFF[0];
                 self.reason = None;
                 sample.host = Arc::clone(&self.name);
                 Some(sample)
             }
             Some(Err(RemoteEnd(why))) => {
+                self.late = true;
                 self.remote = None;
                 let wait = self.again.1;
                 self.again = (Instant::now() + wait, (wait * 2).min(BACKOFF[1]));
                 self.report(why);
                 None
             }
+            None if self.late => None,
             None => {
+                self.late = true;
                 self.report(format!("no answer within {} s", limit.as_secs()));
                 None
             }
@@ -182,5 +193,57 @@ impl Member {
             print_error(&format!("{}: {why}", self.name));
         }
         self.reason = Some(why);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member() -> Member {
+        Member {
+            name: "web-1".into(),
+            remote: None,
+            engine: Engine::new(),
+            answered: false,
+            late: false,
+            reason: None,
+            again: (Instant::now(), BACKOFF[0]),
+        }
+    }
+
+    fn ssh(script: &str) -> SshCommand {
+        let program = ["sh", "-c", script].map(str::to_owned).to_vec();
+        SshCommand { program, batch: true, agent: Vec::new() }
+    }
+
+    #[test]
+    fn host_that_does_not_answer_is_waited_for_once() {
+        let mut m = member();
+        let now = Instant::now();
+        m.ask(&ssh("exec sleep 1000"), &Wants::default(), now);
+        assert!(m.answer(now, Duration::ZERO).is_none() && m.late);
+        assert_eq!(m.reason.as_deref(), Some("no answer within 0 s"));
+        m.reason = Some("as before".into());
+        m.ask(&ssh("exec sleep 1000"), &Wants::default(), Instant::now());
+        assert!(m.answer(now, Duration::ZERO).is_none() && m.remote.is_some());
+        assert_eq!(m.reason.as_deref(), Some("as before"), "it is reported once");
+    }
+
+    #[test]
+    fn host_that_ended_is_connected_again_later_and_later() {
+        let mut m = member();
+        let mut waits = Vec::new();
+        for _ in 0..8 {
+            let due = m.again.0;
+            m.ask(&ssh("exit 127"), &Wants::default(), due);
+            assert!(m.answer(Instant::now(), Duration::from_secs(60)).is_none());
+            assert!(m.remote.is_none() && m.late);
+            m.ask(&ssh("exit 127"), &Wants::default(), due);
+            assert!(m.remote.is_none(), "not before it is due");
+            waits.push(m.again.1.as_secs());
+        }
+        assert_eq!(waits, [2, 4, 8, 16, 32, 60, 60, 60]);
+        assert!(m.reason.is_some_and(|r| r.starts_with("no sockscope there")));
     }
 }

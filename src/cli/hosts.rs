@@ -115,7 +115,7 @@ fn is_pattern(name: &str) -> bool {
     name.contains(['*', '?'])
 }
 
-/// True if a pattern with `*` and `?` matches a name (ssh_config(5), PATTERNS).
+/// True if a pattern with `*` and `?` matches a name (`ssh_config(5)`, PATTERNS).
 fn matches(pattern: &str, name: &str) -> bool {
     let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
     let (mut p, mut n) = (0, 0);

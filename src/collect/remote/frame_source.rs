@@ -28,7 +28,7 @@ pub struct FrameSource<R, W> {
 impl<R: Read, W: Write> FrameSource<R, W> {
     /// Exchanges hellos. It waits for the one of the agent as long as the stream does.
     pub fn connect(input: R, mut output: W, ours: &Hello) -> Result<Self, CollectError> {
-        write(&mut output, &ours.to_bytes().map_err(unusable)?)?;
+        write(&mut output, &ours.to_bytes().map_err(|e| unusable(&e))?)?;
         let mut out = Self {
             input,
             output,
@@ -40,9 +40,9 @@ impl<R: Read, W: Write> FrameSource<R, W> {
             sent: None,
         };
         let item = out.read()?;
-        let Item::Message(Kind::Hello, body) = item else { return Err(unusable(StreamError::Unexpected)) };
-        out.hello = Hello::parse(&body).map_err(unusable)?;
-        out.agreed = ours.agree(&out.hello).map_err(unusable)?;
+        let Item::Message(Kind::Hello, body) = item else { return Err(unusable(&StreamError::Unexpected)) };
+        out.hello = Hello::parse(&body).map_err(|e| unusable(&e))?;
+        out.agreed = ours.agree(&out.hello).map_err(|e| unusable(&e))?;
         Ok(out)
     }
 
@@ -59,7 +59,7 @@ impl<R: Read, W: Write> FrameSource<R, W> {
     /// Next item of the stream.
     fn read(&mut self) -> Result<Item, CollectError> {
         loop {
-            if let Some(item) = self.inbox.take().map_err(unusable)? {
+            if let Some(item) = self.inbox.take().map_err(|e| unusable(&e))? {
                 return Ok(item);
             }
             let read = match self.input.read(&mut self.chunk) {
@@ -70,11 +70,8 @@ impl<R: Read, W: Write> FrameSource<R, W> {
             if read == 0 {
                 let shown = self.inbox.preamble();
                 let is_agent = self.agreed.protocol > 0 || shown.is_empty();
-                return Err(unusable(if is_agent {
-                    StreamError::Ended
-                } else {
-                    StreamError::NotAgent(shown)
-                }));
+                let end = if is_agent { StreamError::Ended } else { StreamError::NotAgent(shown) };
+                return Err(unusable(&end));
             }
             self.inbox.push(&self.chunk[..read]);
         }
@@ -82,7 +79,7 @@ impl<R: Read, W: Write> FrameSource<R, W> {
 }
 
 /// An error of the stream as one of a source.
-fn unusable(e: StreamError) -> CollectError {
+fn unusable(e: &StreamError) -> CollectError {
     CollectError::Unavailable { backend: "agent", why: e.to_string() }
 }
 
@@ -103,18 +100,18 @@ impl<R: Read + Send, W: Write + Send> Source for FrameSource<R, W> {
             poll: true,
             interval_ms: None,
         };
-        write(&mut self.output, &request(&ask).map_err(unusable)?)?;
+        write(&mut self.output, &request(&ask).map_err(|e| unusable(&e))?)?;
         self.sent = Some(wants.clone());
         match self.read()? {
             Item::Frame(head, body) if head.kind != FrameKind::End => {
-                let sample = self.decoder.frame(&head, &body).map_err(|e| unusable(e.into()))?;
+                let sample = self.decoder.frame(&head, &body).map_err(|e| unusable(&e.into()))?;
                 Ok(sample.clone())
             }
             Item::Message(Kind::Failed, why) => {
                 let why = escape(&String::from_utf8_lossy(&why)).into_owned();
                 Err(CollectError::Unavailable { backend: "agent", why })
             }
-            Item::Frame(..) | Item::Message(..) => Err(unusable(StreamError::Unexpected)),
+            Item::Frame(..) | Item::Message(..) => Err(unusable(&StreamError::Unexpected)),
         }
     }
 }
