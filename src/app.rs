@@ -1,6 +1,7 @@
 //! The program: from arguments to an exit status.
 
 mod action;
+mod agent;
 mod alert_hooks;
 mod bug_report;
 mod check;
@@ -14,6 +15,9 @@ mod events;
 mod exit_status;
 mod export;
 mod export_file;
+mod fleet;
+mod fleet_list;
+mod fleet_record;
 mod kill;
 mod list;
 mod listing;
@@ -158,6 +162,8 @@ fn run_args(args: Vec<OsString>) -> Result<ExitCode, String> {
     match plan.and_then(|plan| run(&plan)) {
         Ok(ExitStatus::Success) => Ok(ExitCode::SUCCESS),
         Ok(ExitStatus::NoMatch) => Ok(ExitCode::from(1)),
+        // The lines on standard error name the hosts.
+        Ok(ExitStatus::Partial) => Ok(ExitCode::from(2)),
         Ok(ExitStatus::Check(code)) => Ok(ExitCode::from(code)),
         Err(e) if e.is_closed_pipe() => Ok(ExitCode::SUCCESS),
         Err(e) => Err(e.to_string()),
@@ -252,6 +258,7 @@ fn run(plan: &Plan) -> Result<ExitStatus, RunError> {
     }
     confine::printing(plan);
     match &plan.what {
+        What::Dashboard(list) | What::List(list) if plan.hosts.is_named() => fleet_list::run(plan, list),
         What::Dashboard(list) | What::List(list) => list::run(plan, list),
         What::Check(check) => check::run(plan, check),
         What::Columns(table) => print(&column_help(table)),
@@ -265,6 +272,7 @@ fn run(plan: &Plan) -> Result<ExitStatus, RunError> {
             }
         }
         What::Screenshot(shot) => screenshot::run(plan, shot),
+        What::Agent => agent::run(plan),
         What::Events(e) => events::run(plan, e),
         What::Kill(k) => kill::run(plan, k),
         What::Who(w) => who::run(plan, w),

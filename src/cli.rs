@@ -10,6 +10,7 @@ pub mod error;
 pub mod events;
 pub mod export;
 pub mod habits;
+pub mod hosts;
 pub mod kill;
 pub mod list_plan;
 pub mod moment;

@@ -26,6 +26,7 @@ mod proc_file;
 pub mod proc_net;
 pub mod procs;
 mod recorded;
+pub mod remote;
 pub mod scenario;
 pub mod sock_diag;
 mod source;

@@ -4,8 +4,10 @@
 mod shown;
 mod text;
 
+use crate::collect::Source;
 use crate::collect::fuzzing as bytes;
-use crate::model::Proto;
+use crate::collect::remote::{FrameSource, Hello, Inbox, Item, Kind, Request};
+use crate::model::{Proto, Wants};
 use shown::show;
 
 /// One decoder under test.
@@ -22,7 +24,7 @@ const fn target(name: &'static str, run: fn(&[u8])) -> Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 26] = [
+pub const TARGETS: [Target; 27] = [
     target("sock_diag_inet", |b| show(bytes::sock_diag(Proto::Tcp, b))),
     target("sock_diag_unix", |b| show(bytes::sock_diag(Proto::Unix, b))),
     target("sock_diag_netlink", |b| show(bytes::sock_diag(Proto::Netlink, b))),
@@ -46,6 +48,7 @@ pub const TARGETS: [Target; 26] = [
     target("scenario", |b| bytes::scenario(b).into_iter().for_each(show)),
     target("frame_payload", |b| crate::frame::from_payloads(b).into_iter().for_each(show)),
     target("frame_stream", frames),
+    target("agent_stream", agent),
     target("filter", text::filter),
     target("config", text::config),
     target("theme", text::theme),
@@ -57,6 +60,24 @@ fn frames(bytes: &[u8]) {
     while let Ok(Some(sample)) = frames.sample() {
         if let Ok(sample) = sample {
             show(sample.clone());
+        }
+    }
+}
+
+/// Samples that an agent sends, and what a reader sends to it.
+fn agent(bytes: &[u8]) {
+    if let Ok(mut source) = FrameSource::connect(bytes, std::io::sink(), &Hello::ours()) {
+        while let Ok(sample) = source.sample(&Wants::default()) {
+            show(sample);
+        }
+    }
+    let mut inbox = Inbox::default();
+    inbox.push(bytes);
+    while let Ok(Some(item)) = inbox.take() {
+        match item {
+            Item::Message(Kind::Hello, body) => drop(Hello::parse(&body)),
+            Item::Message(_, body) => drop(serde_json::from_slice::<Request>(&body)),
+            Item::Frame(..) => {}
         }
     }
 }

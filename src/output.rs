@@ -18,7 +18,7 @@ mod timed;
 use crate::model::Snapshot;
 pub use differences::Differences;
 pub use event::Event;
-pub use grid::{Grid, JsonHead, JsonKeys, Listing, Rows};
+pub use grid::{Grid, HostRows, JsonHead, JsonKeys, Listing, Rows};
 use std::io::{self, Write};
 pub use table::TableStream;
 pub use timed::{TIME, TimedRows, time_text};

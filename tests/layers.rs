@@ -15,7 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("sandbox", &[]),
     ("model", &[]),
     ("testing", &["model"]),
-    ("collect", &["model", "sync", "privilege", "recording"]),
+    ("collect", &["model", "sync", "privilege", "frame", "recording"]),
     ("actions", &["model", "collect", "privilege"]),
     ("format", &["model"]),
     ("frame", &["model"]),

@@ -76,6 +76,8 @@ mod holders;
 mod hostile_names;
 #[path = "live/hostile_rules.rs"]
 mod hostile_rules;
+#[path = "live/hosts.rs"]
+mod hosts;
 #[path = "live/limits.rs"]
 mod limits;
 #[path = "live/netns.rs"]
@@ -222,6 +224,13 @@ const CASES: &[Case] = cases! {
         bash_completes_values
         fish_completes_values
         zsh_loads_the_completion
+    }
+    Root hosts ["ip", "perl", "ssh", "ssh-keygen"] {
+        rows_of_hosts_are_those_of_each_command_inside
+        hosts_that_fail_do_not_hide_the_others
+        hosts_are_recorded_and_their_events_printed
+        no_agent_is_left_behind
+        rows_through_a_real_ssh_are_those_of_the_host
     }
     Root hostile_names ["bash", "fish", "zsh", "mount"] {
         bash_inserts_hostile_names_as_one_word

@@ -4,19 +4,21 @@ mod report;
 mod window;
 
 use super::exit_status::{ExitStatus, RunError};
+use super::fleet::Fleet;
 use super::listing;
 use super::reader::Reader;
 use crate::cli::Plan;
 use crate::cli::check::{CheckOutput, CheckPlan};
 use crate::cli::list_plan::ListPlan;
-use crate::diagnose::finding::resolver_diagnoses;
+use crate::diagnose::finding::{Diagnosis, resolver_diagnoses};
 use crate::diagnose::unjudged;
 use crate::model::{Level, Limit, LimitKind, LimitSubject, Needs, Snapshot, Verify, Wants};
 use report::Report;
+use std::cmp::Reverse;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
-use window::Window;
+use window::{Verdict, Window};
 
 /// Exit status if nothing worse was found, but something could not be judged, no limit matches, or the check failed.
 pub(super) const UNKNOWN: u8 = 3;
@@ -52,13 +54,11 @@ fn evaluate(plan: &Plan, check: &CheckPlan) -> Result<(u8, String), RunError> {
     if plan.settings.dns {
         wants.needs |= Needs::DNS;
     }
+    if plan.hosts.is_named() {
+        return evaluate_hosts(plan, check, wants);
+    }
     let mut reader = Reader::open(plan, wants)?.with_rules(check.rules.clone());
-    let view = listing::view(&check.list);
-    let matching = |snap: &Snapshot| {
-        let rows = view.arrange(snap).rows.into_iter().map(|r| r as usize);
-        let selected = |r: &usize| check.only.is_empty() || check.only.contains(&snap.limits[*r].kind);
-        rows.filter(selected).collect::<Vec<_>>()
-    };
+    let matching = |snap: &Snapshot| matching(check, snap);
     let mut window = Window::default();
     let snap = reader.poll()?;
     window.add(&snap, &matching(&snap));
@@ -73,40 +73,112 @@ fn evaluate(plan: &Plan, check: &CheckPlan) -> Result<(u8, String), RunError> {
             window.add(&snap, &matching(&snap));
         }
     }
-    let verdicts = window.verdicts(check.during);
-    let resolvers =
-        window.last().filter(|_| plan.settings.dns).map_or_else(Vec::new, |s| resolver_diagnoses(s));
-    let mut unjudged = match window.last() {
-        Some(snap) => unjudged_lines(check, snap, verdicts.is_empty()),
-        None => Vec::new(),
-    };
-    unjudged.extend(window.last().filter(|s| plan.settings.dns && !s.sample.dns.on).map(|s| no_dns(s)));
-    let worst = verdicts.first().map(|v| v.level);
-    let worst = worst.max(resolvers.iter().map(|d| d.severity).max());
-    let partial = !unjudged.is_empty() && !check.allow_partial;
-    let (code, word) = match worst {
-        Some(Level::Critical) => (2, "CRITICAL"),
-        Some(Level::Warning) => (1, "WARNING"),
-        Some(Level::Ok) if !partial => (0, "OK"),
-        Some(Level::Ok) | None => (UNKNOWN, "UNKNOWN"),
-    };
-    let report = Report {
-        verdicts: &verdicts,
-        resolvers: &resolvers,
-        unjudged: &unjudged,
-        code,
-        word,
-        rules: &check.rules,
-        last: window.last().map(|s| &**s),
-    };
-    Ok((
-        code,
-        match check.output {
+    let judged = Judged::new(plan, check, &window);
+    Ok(judged.report(check, window.last().map(|s| &**s)))
+}
+
+/// Rows of the limits that are checked.
+fn matching(check: &CheckPlan, snap: &Snapshot) -> Vec<usize> {
+    let rows = listing::view(&check.list).arrange(snap).rows.into_iter().map(|r| r as usize);
+    let selected = |r: &usize| check.only.is_empty() || check.only.contains(&snap.limits[*r].kind);
+    rows.filter(selected).collect()
+}
+
+/// Checks several hosts: the worst of all is the status, and a host that cannot be read is one that is not judged.
+fn evaluate_hosts(plan: &Plan, check: &CheckPlan, wants: Wants) -> Result<(u8, String), RunError> {
+    let mut fleet = Fleet::open(plan, wants)?.with_rules(&check.rules);
+    let mut windows: Vec<Window> = fleet.names().map(|_| Window::default()).collect();
+    let deadline = check.during.map(|d| Instant::now() + d);
+    let every = check.during.map(|d| plan.interval().min(d / MIN_POLLS).max(Duration::from_millis(100)));
+    loop {
+        for (i, snap) in fleet.poll() {
+            if let Some(window) = windows.get_mut(i) {
+                window.add(&snap, &matching(check, &snap));
+            }
+        }
+        let left = deadline.map_or(Duration::ZERO, |d| d.saturating_duration_since(Instant::now()));
+        if left.is_zero() {
+            break;
+        }
+        std::thread::sleep(every.unwrap_or(left).min(left));
+    }
+    let mut all = Judged::default();
+    for window in &windows {
+        let Some(last) = window.last() else { continue };
+        all.add(Judged::new(plan, check, window), &last.sample.host);
+    }
+    all.unjudged.extend(fleet.missing().map(|(host, why)| format!("{host}: {why}")));
+    let last = windows.iter().find_map(Window::last);
+    Ok(all.report(check, last.map(|s| &**s)))
+}
+
+/// Judgement of one host, or of several.
+#[derive(Default)]
+struct Judged {
+    verdicts: Vec<Verdict>,
+    resolvers: Vec<Diagnosis>,
+    unjudged: Vec<String>,
+    /// It is of several hosts.
+    hosts: bool,
+}
+
+impl Judged {
+    fn new(plan: &Plan, check: &CheckPlan, window: &Window) -> Self {
+        let verdicts = window.verdicts(check.during);
+        let resolvers =
+            window.last().filter(|_| plan.settings.dns).map_or_else(Vec::new, |s| resolver_diagnoses(s));
+        let mut unjudged = match window.last() {
+            Some(snap) => unjudged_lines(check, snap, verdicts.is_empty()),
+            None => Vec::new(),
+        };
+        unjudged.extend(window.last().filter(|s| plan.settings.dns && !s.sample.dns.on).map(|s| no_dns(s)));
+        Self { verdicts, resolvers, unjudged, hosts: false }
+    }
+
+    /// Adds the judgement of a host, with its name before each line.
+    fn add(&mut self, one: Self, host: &str) {
+        let named = |text: String| format!("{host}: {text}");
+        let verdict = |v: Verdict| Verdict { evidence: v.evidence.map(named), ..v };
+        self.verdicts.extend(one.verdicts.into_iter().map(verdict));
+        // Stable: those of one host stay in their order.
+        self.verdicts.sort_by_key(|v| Reverse(v.level));
+        let diagnosis = |mut d: Diagnosis| {
+            d.evidence = named(d.evidence);
+            d
+        };
+        self.resolvers.extend(one.resolvers.into_iter().map(diagnosis));
+        self.unjudged.extend(one.unjudged.into_iter().map(named));
+        self.hosts = true;
+    }
+
+    /// Exit status and text.
+    fn report(&self, check: &CheckPlan, last: Option<&Snapshot>) -> (u8, String) {
+        let worst = self.verdicts.first().map(|v| v.level);
+        let worst = worst.max(self.resolvers.iter().map(|d| d.severity).max());
+        let partial = !self.unjudged.is_empty() && !check.allow_partial;
+        let (code, word) = match worst {
+            Some(Level::Critical) => (2, "CRITICAL"),
+            Some(Level::Warning) => (1, "WARNING"),
+            Some(Level::Ok) if !partial => (0, "OK"),
+            Some(Level::Ok) | None => (UNKNOWN, "UNKNOWN"),
+        };
+        let report = Report {
+            verdicts: &self.verdicts,
+            resolvers: &self.resolvers,
+            unjudged: &self.unjudged,
+            code,
+            word,
+            rules: &check.rules,
+            last,
+            hosts: self.hosts,
+        };
+        let text = match check.output {
             CheckOutput::Json => report.json(),
             CheckOutput::FirstLine => report.status_line(),
             CheckOutput::Text | CheckOutput::Nothing => report.text(),
-        },
-    ))
+        };
+        (code, text)
+    }
 }
 
 /// The reason why resolvers are not judged.

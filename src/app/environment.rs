@@ -53,6 +53,11 @@ pub(super) fn spool_dir() -> Option<PathBuf> {
     xdg_file("XDG_STATE_HOME", ".local/state", "ship")
 }
 
+/// Directory of the configuration of `ssh`.
+pub(super) fn ssh_dir() -> Option<PathBuf> {
+    env::var_os("HOME").map(PathBuf::from).filter(|p| p.is_absolute()).map(|home| home.join(".ssh"))
+}
+
 /// Language of the locale.
 pub(super) fn lang() -> Lang {
     TerminalEnv::read().locale.as_deref().map_or(Lang::En, Lang::from_locale)

@@ -1,6 +1,8 @@
 //! `sockscope events` and `sockscope dns`: prints what happens as it does.
 
 use super::exit_status::{ExitStatus, RunError};
+use super::fleet::Fleet;
+use super::fleet_list::partial;
 use super::print::print_error;
 use super::reader::{Extent, Reader};
 use super::watch::is_closed_within;
@@ -37,11 +39,14 @@ pub(super) fn run(plan: &Plan, events: &EventsPlan) -> Result<ExitStatus, RunErr
         let watched = signal_hook::flag::register(signal, Arc::clone(&stop));
         watched.map_err(|e| RunError::Dashboard(format!("watch signals: {e}")))?;
     }
+    if plan.hosts.is_named() {
+        return run_hosts(plan, events, &stop);
+    }
     let extent = Extent { whole: true, events: true, ..Extent::default() };
     let mut reader = Reader::open_extent(plan, wants(events, false), extent)?;
     reader.keep_events(0);
     let Some(mut snap) = reader.poll_next()? else { return Ok(ExitStatus::NoMatch) };
-    report_source(events.list.table, &snap)?;
+    report_source(events.list.table, &snap, "")?;
     // Closes have no process, nor do questions without BPF: that of the socket in the poll before is taken.
     let reads_sockets = matches!(snap.sample.events.source, Some(EventSource::SockDiag) | None);
     if reads_sockets {
@@ -60,7 +65,7 @@ pub(super) fn run(plan: &Plan, events: &EventsPlan) -> Result<ExitStatus, RunErr
     let mut printer = Printer::new(plan, events);
     let mut unread = false;
     loop {
-        printer.take(&snap, &reader)?;
+        printer.take(&snap, &|at| reader.spans(at))?;
         let over = deadline.is_some_and(|d| Instant::now() >= d)
             || end.is_some_and(|end| snap.sample.at.boot_ns >= end);
         if over || printer.is_done() || stop.load(Ordering::Relaxed) {
@@ -83,7 +88,7 @@ pub(super) fn run(plan: &Plan, events: &EventsPlan) -> Result<ExitStatus, RunErr
         }
         let Some(next) = reader.poll_next()? else { break };
         snap = next;
-        printer.take(&snap, &reader)?;
+        printer.take(&snap, &|at| reader.spans(at))?;
         std::thread::sleep(IN_FLIGHT);
     }
     let status = printer.finish()?;
@@ -92,6 +97,47 @@ pub(super) fn run(plan: &Plan, events: &EventsPlan) -> Result<ExitStatus, RunErr
         _ => report_end(&snap, printer.counted),
     }
     Ok(status)
+}
+
+/// Prints events of several hosts, in the order of their polls.
+fn run_hosts(plan: &Plan, events: &EventsPlan, stop: &AtomicBool) -> Result<ExitStatus, RunError> {
+    // A host whose source reports no processes needs the owners of its sockets; which one it is, is not known before.
+    let mut fleet = Fleet::open(plan, wants(events, true))?;
+    fleet.keep_events(0);
+    let mut known: Vec<bool> = fleet.names().map(|_| false).collect();
+    let deadline = events.during.map(|t| Instant::now() + t);
+    let mut printer = Printer::new(plan, events);
+    let mut last: Vec<Option<Arc<Snapshot>>> = fleet.names().map(|_| None).collect();
+    loop {
+        for (i, snap) in fleet.poll() {
+            if let Some(known) = known.get_mut(i)
+                && !std::mem::replace(known, true)
+                && let Err(e) = report_source(events.list.table, &snap, &format!("{}: ", snap.sample.host))
+            {
+                print_error(&format!("{}: {e}", snap.sample.host));
+            }
+            printer.take(&snap, &|_| true)?;
+            if let Some(last) = last.get_mut(i) {
+                *last = Some(snap);
+            }
+        }
+        let left = deadline.map_or(PAUSE, |d| d.saturating_duration_since(Instant::now()).min(PAUSE));
+        if printer.is_done()
+            || deadline.is_some_and(|d| Instant::now() >= d)
+            || stop.load(Ordering::Relaxed)
+            || is_closed_or_stopped(left, stop)
+        {
+            break;
+        }
+    }
+    let status = printer.finish()?;
+    for snap in last.iter().flatten() {
+        match events.list.table.id {
+            TableId::Dns => report_questions(snap),
+            _ => report_end(snap, 0),
+        }
+    }
+    Ok(partial(&fleet, status))
 }
 
 /// The order in which the rows came.
@@ -130,19 +176,19 @@ fn wants(events: &EventsPlan, with_sockets: bool) -> Wants {
     Wants { states, verify: Verify::All, ..Wants::new(needs, protos) }
 }
 
-/// Prints the source and what it does not report; fails without a source.
-fn report_source(table: &'static Table, snap: &Snapshot) -> Result<(), RunError> {
+/// Prints the source and what it does not report, after the host if there are several; fails without a source.
+fn report_source(table: &'static Table, snap: &Snapshot, host: &str) -> Result<(), RunError> {
     if table.id == TableId::Dns {
-        return report_capture(snap);
+        return report_capture(snap, host);
     }
     let e = &snap.sample.events;
     let faults = snap.sample.faults.iter().filter(|f| f.subject == FaultSubject::Events);
     for fault in faults {
-        print_error(&escape(&fault.to_string()));
+        print_error(&escape(&format!("{host}{fault}")));
     }
     match e.source {
         Some(source) => {
-            print_error(&format!("events by {}", source_text(e, source)));
+            print_error(&format!("{host}events by {}", source_text(e, source)));
             Ok(())
         }
         None if e.reason.is_empty() => {
@@ -154,7 +200,7 @@ fn report_source(table: &'static Table, snap: &Snapshot) -> Result<(), RunError>
 }
 
 /// Prints how the processes of DNS questions are found; fails if no packets are captured.
-fn report_capture(snap: &Snapshot) -> Result<(), RunError> {
+fn report_capture(snap: &Snapshot, host: &str) -> Result<(), RunError> {
     let dns = &snap.sample.dns;
     if !dns.on {
         let why = match (snap.sample.wants.reads(Reads::DNS), &*dns.reason) {
@@ -165,7 +211,7 @@ fn report_capture(snap: &Snapshot) -> Result<(), RunError> {
         return Err(RunError::Dashboard(format!("no DNS questions: {why}")));
     }
     for fault in snap.sample.faults.iter().filter(|f| f.subject == FaultSubject::Dns) {
-        print_error(&escape(&fault.to_string()));
+        print_error(&escape(&format!("{host}{fault}")));
     }
     let by = match snap.sample.events.source {
         Some(EventSource::Bpf) => "processes by bpf",
@@ -174,7 +220,7 @@ fn report_capture(snap: &Snapshot) -> Result<(), RunError> {
             "processes by sock_diag: of a socket that lives shorter than its question takes to be read there is none"
         }
     };
-    print_error(&format!("DNS on port 53; {by}"));
+    print_error(&format!("{host}DNS on port 53; {by}"));
     Ok(())
 }
 
@@ -253,11 +299,11 @@ impl<'a> Printer<'a> {
     }
 
     /// Prints or sums up the new events of a poll.
-    fn take(&mut self, snap: &Snapshot, reader: &Reader) -> Result<(), RunError> {
+    fn take(&mut self, snap: &Snapshot, spans: &dyn Fn(u64) -> bool) -> Result<(), RunError> {
         let list = &self.events.list;
         listing::resolve_all_hosts(list, snap);
         let mut arranged = self.view.arrange(snap);
-        arranged.rows.retain(|r| reader.spans(list.table.unix_ns(snap, *r as usize)));
+        arranged.rows.retain(|r| spans(list.table.unix_ns(snap, *r as usize)));
         let is_events = list.table.id == TableId::Events;
         let counted =
             |r: &u32| snap.events.rows.get(*r as usize).filter(|e| is_events && e.counted).map(|e| e.count);

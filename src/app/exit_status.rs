@@ -10,6 +10,8 @@ pub(super) enum ExitStatus {
     Success,
     /// 1: no row matched, or the wait timed out.
     NoMatch,
+    /// 2: the rows of some hosts were printed, others could not be read.
+    Partial,
     /// Result of a check: 0 ok, 1 warning, 2 critical, 3 unknown.
     Check(u8),
 }

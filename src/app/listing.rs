@@ -94,7 +94,6 @@ pub(super) fn write(
     arranged: &Arranged,
     height: Option<usize>,
 ) -> Result<ExitStatus, RunError> {
-    let env = TerminalEnv::read();
     let limit = [list.top, height].into_iter().flatten().min().unwrap_or(usize::MAX);
     let mut columns = list.columns.clone();
     if !list.chosen && list.format == Format::Table {
@@ -117,28 +116,46 @@ pub(super) fn write(
         listed = Rows { snap, columns: &columns, rows };
         &listed
     };
+    if list.format.is_graph() && !list.count {
+        let status = if grid.is_empty() { ExitStatus::NoMatch } else { ExitStatus::Success };
+        let rows = &arranged.rows[..arranged.rows.len().min(limit)];
+        output::write_graph(out, list.format, snap, rows).map_err(RunError::stdout)?;
+        return Ok(status);
+    }
+    write_grid(out, plan, list, grid, Some(snap), optional.len())
+}
+
+/// Writes rows, or their number. `head`: the snapshot of the time and host name of rows that have none of their own; the last
+/// `optional` columns are shown only if there is space.
+pub(super) fn write_grid(
+    out: &mut dyn Write,
+    plan: &Plan,
+    list: &ListPlan,
+    grid: &dyn Grid,
+    head: Option<&Snapshot>,
+    optional: usize,
+) -> Result<ExitStatus, RunError> {
+    let env = TerminalEnv::read();
     let status = if grid.is_empty() { ExitStatus::NoMatch } else { ExitStatus::Success };
     if list.count {
         writeln!(out, "{}", grid.len()).map_err(RunError::stdout)?;
         return Ok(status);
     }
-    if list.format.is_graph() {
-        let rows = &arranged.rows[..arranged.rows.len().min(limit)];
-        output::write_graph(out, list.format, snap, rows).map_err(RunError::stdout)?;
-        return Ok(status);
-    }
+    // A group of several hosts is of none of them.
+    let head = head.filter(|_| list.group.is_none() || !plan.hosts.is_named()).map(JsonHead::new);
     let listing = Listing {
         grid,
         header: list.header,
         style: &style(plan, &env),
         width: width(),
-        optional: optional.len(),
-        keys: match JsonHead::new(snap) {
-            head if list.all_columns() => JsonKeys::All(head),
+        optional,
+        keys: match head {
+            None => JsonKeys::Columns,
+            Some(head) if list.all_columns() => JsonKeys::All(head),
             // Rows of several moments differ by their time.
-            head if list.chosen && plan.is_span() => JsonKeys::All(head),
-            _ if list.chosen => JsonKeys::Columns,
-            head => JsonKeys::PerProtocol(head),
+            Some(head) if list.chosen && plan.is_span() => JsonKeys::All(head),
+            Some(_) if list.chosen => JsonKeys::Columns,
+            Some(head) => JsonKeys::PerProtocol(head),
         },
         color: colors(plan, &env),
     };
@@ -150,7 +167,7 @@ pub(super) fn write(
 const WIDE: u16 = 120;
 
 /// Columns shown if there is space: none on a narrow terminal, so that nothing is read for them.
-fn optional_columns(list: &ListPlan) -> Vec<&'static Column> {
+pub(super) fn optional_columns(list: &ListPlan) -> Vec<&'static Column> {
     if width().is_some_and(|w| w >= WIDE) { list.optional_columns() } else { Vec::new() }
 }
 

@@ -1,6 +1,7 @@
 //! `sockscope record`: samples to files.
 
 use super::exit_status::{ExitStatus, RunError};
+use super::fleet_record;
 use super::open_source::{open, open_recording};
 use super::print::print_error;
 use super::recorder::{Change, Recorder, directory};
@@ -34,6 +35,9 @@ pub(super) fn run(plan: &Plan, record: &RecordPlan) -> Result<ExitStatus, RunErr
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         let watched = signal_hook::flag::register(signal, Arc::clone(&stop));
         watched.map_err(|e| RunError::Dashboard(format!("watch signals: {e}")))?;
+    }
+    if plan.hosts.is_named() {
+        return fleet_record::run(plan, record, &dir, recording_wants(plan), &stop);
     }
     let mut recorder = Recorder::open(&dir, record.retention, record.redact)?;
     let mut source = open(plan, Engines::Later)?;

@@ -178,14 +178,14 @@ fn write_short_lived(
 
 /// Events against the previous poll.
 #[derive(Default)]
-struct Events {
+pub(super) struct Events {
     previous: Option<(Arc<Snapshot>, FxHashMap<Identity, u32>)>,
 }
 
 impl Events {
     /// Writes an object for each row that was opened, closed or changed; at the first poll, for each row. New ones in `reported`
     /// have been written.
-    fn write(
+    pub(super) fn write(
         &mut self,
         out: &mut dyn Write,
         list: &ListPlan,

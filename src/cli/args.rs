@@ -142,6 +142,12 @@ pub enum Command {
     Config(ConfigArgs),
     /// Print one screen of the dashboard as text or SVG
     Screenshot(Screenshot),
+    /// Serve samples of this host to another sockscope, which starts it through ssh (--host)
+    Agent {
+        /// Requests on standard input, samples on standard output; it ends when either is closed
+        #[arg(long, required = true)]
+        stdio: bool,
+    },
     /// Print a shell completion script
     Completions {
         /// Shell
@@ -706,6 +712,25 @@ pub struct Global {
         conflicts_with = "at"
     )]
     pub between: Vec<String>,
+    /// Read other hosts by ssh, each with a sockscope in its PATH: names as ssh takes them, 'web-*' by the names in ~/.ssh/config
+    #[arg(
+        long,
+        global = true,
+        help_heading = GLOBAL,
+        value_name = "HOST,…",
+        value_delimiter = ',',
+        conflicts_with_all = ["proc_root", "demo", "from", "at", "between", "backend", "netns"]
+    )]
+    pub host: Vec<String>,
+    /// Read the hosts of a file by ssh: one a line, # begins a comment
+    #[arg(
+        long,
+        global = true,
+        help_heading = GLOBAL,
+        value_name = "FILE",
+        conflicts_with_all = ["proc_root", "demo", "from", "at", "between", "backend", "netns"]
+    )]
+    pub hosts: Option<PathBuf>,
     /// Configuration file [default: ~/.config/sockscope/config.toml]
     #[arg(long, global = true, help_heading = GLOBAL, value_name = "FILE")]
     pub config: Option<PathBuf>,

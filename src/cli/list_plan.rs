@@ -8,7 +8,7 @@ use crate::filter::{Filter, Names};
 use crate::format::{Column, Role};
 use crate::model::{AttrSet, Reads, Services};
 use crate::output::Format;
-use crate::table::{self, Table, TableId};
+use crate::table::{self, HOSTNAME_COLUMN, Table, TableId};
 use crate::view::group::GroupBy;
 use crate::view::sort::{self, SortKey};
 use std::time::Duration;
@@ -69,6 +69,8 @@ pub(super) const GRAPH_OF_THE_MAP: &str = "--format dot and mermaid draw the map
 pub(super) struct Inputs<'a> {
     pub(super) services: &'a Services,
     pub(super) settings: &'a Settings,
+    /// Rows are of several hosts.
+    pub(super) hosts: bool,
 }
 
 impl ListPlan {
@@ -119,6 +121,11 @@ impl ListPlan {
             (None, _) => default_columns(table, format),
         };
         let mut columns = columns;
+        let hostname = table.column(HOSTNAME_COLUMN).filter(|c| inputs.hosts && !columns.contains(c));
+        if let Some(hostname) = hostname.filter(|_| !chosen && matches!(format, Format::Table | Format::Csv))
+        {
+            columns.insert(0, hostname);
+        }
         let added = l.ss.columns(table);
         for column in &added {
             if !columns.contains(column) {
@@ -224,8 +231,10 @@ pub fn default_columns(table: &'static Table, format: Format) -> Vec<&'static Co
             table.default_columns().into_iter().filter(|c| is_known_at_once(c)).collect()
         }
         Format::Json | Format::Ndjson => {
+            // Every object begins with the host name.
             let cheap = |c: &&Column| {
-                c.needs.attrs == AttrSet::NONE
+                c.name != HOSTNAME_COLUMN
+                    && c.needs.attrs == AttrSet::NONE
                     && !c.needs.reads.contains(Reads::USAGE)
                     && (table.is_stream() || !c.needs.reads.contains(Reads::EVENTS))
                     && (table.always_needs.reads.contains(Reads::NAT) || !c.needs.reads.contains(Reads::NAT))

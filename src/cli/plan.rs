@@ -6,6 +6,7 @@ use super::diff::DiffPlan;
 use super::error::UsageError;
 use super::events::EventsPlan;
 use super::export::ExportPlan;
+use super::hosts::HostsPlan;
 use super::kill::KillPlan;
 use super::list_plan::{Inputs, ListPlan};
 use super::moment::{RecordingPlan, SpanArg, flag_moment};
@@ -41,6 +42,8 @@ pub struct Plan {
     pub demo: Option<String>,
     /// Recording to read.
     pub recording: Option<RecordingPlan>,
+    /// Hosts to read instead of this machine.
+    pub hosts: HostsPlan,
     /// Recording that the dashboard writes; within, the directory unless it is the default one.
     pub record: Option<Option<PathBuf>>,
     /// Messages to show beside the output.
@@ -103,6 +106,8 @@ pub enum What {
     Config(ConfigArgs),
     /// Print one screen of the dashboard.
     Screenshot(Box<ScreenshotPlan>),
+    /// Serve samples of this host to another sockscope.
+    Agent,
     /// Print the manual page.
     Man,
     /// Print the reference page.
@@ -227,7 +232,8 @@ impl Plan {
                 "--record: a recording is read; to copy it: sockscope record --from".into(),
             ));
         }
-        let inputs = Inputs { services, settings: &settings };
+        let hosts = HostsPlan::new(&args)?;
+        let inputs = Inputs { services, settings: &settings, hosts: hosts.is_named() };
         let what = match args.command {
             None if args.diagnose => What::Diagnose,
             Some(Command::Replay(r)) => {
@@ -249,6 +255,7 @@ impl Plan {
                     animate: shot.animate,
                 }))
             }
+            Some(Command::Agent { .. }) => What::Agent,
             Some(Command::Man) => What::Man,
             Some(Command::Schema) => What::Schema,
             Some(Command::Version) => What::Version,
@@ -294,6 +301,7 @@ impl Plan {
             settings,
             proc_root: args.global.proc_root,
             demo: args.global.demo,
+            hosts,
             recording,
             record: args.beside.record,
             notes: Vec::new(),

@@ -92,7 +92,7 @@ fn scenario_samples(n: usize) -> Vec<crate::model::Sample> {
     use crate::collect::scenario::{Scenario, ScenarioSource};
     let mut source = ScenarioSource::new(Scenario::named("small").unwrap());
     let sample = |_| {
-        let mut sample = source.sample(&crate::model::Wants::recording()).unwrap();
+        let mut sample = source.sample(&Wants::recording()).unwrap();
         crate::frame::canonical(&mut sample);
         sample
     };

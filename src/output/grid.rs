@@ -5,6 +5,7 @@ use crate::format::column::SharedKey;
 use crate::format::{Column, Value};
 use crate::model::{Proto, Snapshot, Stamp};
 use crate::view::summary::Summary;
+use std::sync::Arc;
 
 /// Rows formatted as one piece of work: a few milliseconds on one core.
 pub(super) const BLOCK: usize = 8192;
@@ -23,6 +24,10 @@ pub trait Grid: Sync {
     }
     /// Protocol of a row, if its table declares columns by protocol.
     fn proto(&self, _row: usize) -> Option<Proto> {
+        None
+    }
+    /// Time and host name of a row, if they are not those of all rows.
+    fn head(&self, _row: usize) -> Option<JsonHead<'_>> {
         None
     }
     /// True without rows.
@@ -59,6 +64,45 @@ impl Grid for Rows<'_> {
     fn proto(&self, row: usize) -> Option<Proto> {
         let protos = self.columns.iter().find_map(|c| c.protos)?;
         Some((protos.proto_of)(self.snap, self.rows[row] as usize))
+    }
+}
+
+/// Rows of a table of several hosts, each in a snapshot of its own.
+#[derive(Clone, Copy, Debug)]
+pub struct HostRows<'a> {
+    /// Snapshots of the hosts.
+    pub snaps: &'a [Arc<Snapshot>],
+    /// Columns, in order.
+    pub columns: &'a [&'static Column],
+    /// Snapshot and row, in order.
+    pub rows: &'a [(u32, u32)],
+}
+
+impl HostRows<'_> {
+    /// The row alone.
+    fn one<'b>(&'b self, row: usize, of: &'b mut [u32; 1]) -> Rows<'b> {
+        let (host, row) = self.rows[row];
+        of[0] = row;
+        Rows { snap: &self.snaps[host as usize], columns: self.columns, rows: of }
+    }
+}
+
+impl Grid for HostRows<'_> {
+    fn columns(&self) -> &[&'static Column] {
+        self.columns
+    }
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+    fn value(&self, row: usize, column: usize) -> Value<'_> {
+        let (host, row) = self.rows[row];
+        self.columns[column].value(&self.snaps[host as usize], row as usize)
+    }
+    fn proto(&self, row: usize) -> Option<Proto> {
+        self.one(row, &mut [0]).proto(0)
+    }
+    fn head(&self, row: usize) -> Option<JsonHead<'_>> {
+        Some(JsonHead::new(&self.snaps[self.rows[row].0 as usize]))
     }
 }
 

@@ -8,7 +8,7 @@ use crate::model::addr::push_number;
 use crate::model::text::is_hostile;
 use crate::model::{Proto, Snapshot};
 use crate::sync::{cores, par_map};
-use crate::table::Identity;
+use crate::table::{HOSTNAME_COLUMN, Identity};
 use std::io::{self, Write};
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -103,6 +103,8 @@ struct Key {
     column: &'static Column,
     /// The column has the same value in all rows with an equal [`Grid::shared_key`].
     shared: bool,
+    /// The head of the object has it.
+    in_head: bool,
 }
 
 /// Rows whose shared text is kept.
@@ -132,11 +134,13 @@ impl Piece<'_> {
 impl Keys {
     /// The keys of these columns: their names.
     pub fn new(columns: &[&'static Column], keys: JsonKeys<'_>) -> Self {
+        let has_head = !matches!(keys, JsonKeys::Columns);
         let key = |column: &&'static Column| {
             let mut text = String::from(",");
             string(&mut text, column.name);
             text.push(':');
-            Key { text, column, shared: column.shared.is_some() }
+            let in_head = has_head && column.name == HOSTNAME_COLUMN;
+            Key { text, column, shared: column.shared.is_some(), in_head }
         };
         let mut head = String::from("{");
         if let JsonKeys::PerProtocol(h) | JsonKeys::All(h) = keys {
@@ -153,9 +157,20 @@ impl Keys {
 
     /// Appends one row of a grid with these columns as an object.
     pub fn push_object(&self, buf: &mut String, grid: &dyn Grid, row: usize) {
-        buf.push_str(&self.head);
+        self.push_start(buf, grid, row);
         self.push_columns(buf, grid, row, self.row_proto(grid, row), 0..self.columns.len());
         buf.push('}');
+    }
+
+    /// Appends the start of an object: the head of its row, or that of all rows.
+    fn push_start(&self, buf: &mut String, grid: &dyn Grid, row: usize) {
+        match grid.head(row) {
+            Some(head) if self.head.len() > 1 => {
+                buf.push('{');
+                push_head(buf, head);
+            }
+            _ => buf.push_str(&self.head),
+        }
     }
 
     /// The protocol by which keys of a row are left out.
@@ -172,7 +187,7 @@ impl Keys {
         columns: Range<usize>,
     ) {
         for (key, column) in self.columns[columns.clone()].iter().zip(columns) {
-            if proto.is_none_or(|p| key.column.is_for(p)) {
+            if !key.in_head && proto.is_none_or(|p| key.column.is_for(p)) {
                 push_after(buf, &key.text);
                 value(buf, &grid.value(row, column));
             }
@@ -208,7 +223,7 @@ impl Keys {
             kept.key = Some(key);
         }
         let mut texts = kept.runs.iter();
-        piece.text.push_str(&self.head);
+        self.push_start(&mut piece.text, grid, row);
         for run in runs {
             if self.columns[run.start].shared {
                 push_after(&mut piece.text, texts.next().map_or("", String::as_str));

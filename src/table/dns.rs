@@ -172,6 +172,7 @@ static COLUMNS: &[Column] = &[
         .tone(|s, r| netns_tone(question(s, r).query.netns)).text_match(TextMatch::Whole).called(&["ns", "namespace"]).wide(6, 12, 30),
     Column::new("seq", "SEQ", Kind::Id, 61, |s, r| Value::from(question(s, r).number), "Sequence number of the question since sockscope started.")
         .called(&["number"]),
+    super::host::HOSTNAME,
 ];
 
 fn process_of(snap: &Snapshot, row: usize) -> Option<u32> {

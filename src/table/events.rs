@@ -326,6 +326,7 @@ static COLUMNS: &[Column] = &[
         .tone(|s, r| netns_tone(event(s, r).event.id.netns)).text_match(TextMatch::Whole).called(&["ns", "namespace"]).wide(6, 12, 30).shared(KEY),
     Column::new("seq", "SEQ", Kind::Id, 61, |s, r| Value::from(event(s, r).number), "Sequence number of the event since sockscope started.")
         .called(&["number"]),
+    super::host::HOSTNAME,
 ];
 
 /// Control groups of the processes of events; no socket is read for them.

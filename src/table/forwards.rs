@@ -203,6 +203,7 @@ static COLUMNS: &[Column] = &[
         }),
     Column::new("netns", "NETNS", Kind::Text, 32, |s, r| netns_name(s, Some(forward(s, r).netns)),
         "Network namespace of the host endpoint.").role(Role::Netns).tone(|s, r| netns_tone(forward(s, r).netns)).text_match(TextMatch::Whole).called(&["ns", "namespace"]).needs(NAT).wide(6, 12, 30),
+    super::host::HOSTNAME,
 ];
 
 /// One row per forward.

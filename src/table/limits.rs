@@ -96,6 +96,7 @@ static COLUMNS: &[Column] = &[
     Column::new("pid", "PID", Kind::Id, 34, |s, r| applicable(process(s, r).map(|p| p.pid)), "Process ID."),
     Column::new("netns", "NETNS", Kind::Text, 37, netns, "Network namespace, if the limit is per namespace.").role(Role::Netns).tone(|s, r| netns_tone(limit(s, r).netns)).text_match(TextMatch::Whole)
         .called(&["ns", "namespace"]).wide(4, 10, 24),
+    super::host::HOSTNAME,
 ];
 
 fn identity(snap: &Snapshot, row: usize) -> Option<Identity> {

@@ -102,6 +102,7 @@ static COLUMNS: &[Column] = &[
         |s, r| first_pid(s, &edge(s, r).server_processes), "Process ID of the server; a filter finds each of them.").needs(MAP).wide(6, 10, 10)
         .any(|s, r, t| any_pid(s, &edge(s, r).server_processes, Missing::NotApplicable, t)),
     Column::new("to_port", "PORT", Kind::Port, 31, |s, r| Value::from(edge(s, r).port), "Port of the service.").called(&["port"]).needs(MAP).wide(5, 6, 15),
+    super::host::HOSTNAME,
 ];
 
 fn first_pid(snap: &Snapshot, list: &[u32]) -> Value<'static> {

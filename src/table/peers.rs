@@ -227,6 +227,7 @@ static COLUMNS: &[Column] = &[
     event_column!(peers, closed_per_s),
     event_column!(peers, duration_p50_us),
     event_column!(peers, duration_p99_us),
+    super::host::HOSTNAME,
 ];
 
 /// One row per remote address.

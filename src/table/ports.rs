@@ -380,6 +380,7 @@ static COLUMNS: &[Column] = &[
     event_column!(ports, closed_per_s),
     event_column!(ports, duration_p50_us),
     event_column!(ports, duration_p99_us),
+    super::host::HOSTNAME,
 ];
 
 /// One row per listening endpoint.

@@ -443,6 +443,7 @@ static COLUMNS: &[Column] = &[
     event_column!(processes, closed_per_s),
     event_column!(processes, duration_p50_us),
     event_column!(processes, duration_p99_us),
+    super::host::HOSTNAME,
 ];
 
 /// One row per process.

@@ -422,6 +422,7 @@ const GENERAL: &[Column] = &[
         .needs(Needs::info(info_words(&[100, 156]))).protos(TCP),
     Column::new("closed", "CLOSED", Kind::Bool, 62, |s, r| Value::from(r >= s.live),
         "Closed socket that is still shown for a moment.").shared(KEY),
+    super::host::HOSTNAME.shared(KEY),
 ];
 
 /// All columns, in the order of the reference, with the protocols whose sockets can have a value where a column declares none.

@@ -250,6 +250,21 @@ fn runs(rows: &mut [u32], equal: impl Fn(usize, usize) -> bool, snap: &Snapshot,
     }
 }
 
+/// Merges sorted rows of several snapshots into one order: snapshot and row. Rows that are equal by every key are in the order of
+/// the snapshots.
+pub fn merge(parts: &[(&Snapshot, &[u32])], keys: &[SortKey]) -> Vec<(u32, u32)> {
+    let mut out: Vec<(u32, u32)> =
+        parts.iter().zip(0..).flat_map(|((_, rows), i)| rows.iter().map(move |r| (i, *r))).collect();
+    // A stable sort takes the rows of each part as one run.
+    out.sort_by(|a, b| {
+        let value =
+            |k: &SortKey, (part, row): &(u32, u32)| k.column.value(parts[*part as usize].0, *row as usize);
+        let order = |k: &SortKey| compare(&value(k, a), &value(k, b), k.descending);
+        keys.iter().map(order).find(|o| o.is_ne()).unwrap_or(Ordering::Equal)
+    });
+    out
+}
+
 fn compare(a: &Value<'_>, b: &Value<'_>, descending: bool) -> Ordering {
     match (a.is_missing(), b.is_missing()) {
         (true, true) => Ordering::Equal,

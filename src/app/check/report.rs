@@ -33,6 +33,8 @@ pub(super) struct Report<'a> {
     pub(super) rules: &'a AlertRules,
     /// The last snapshot.
     pub(super) last: Option<&'a Snapshot>,
+    /// The limits are of several hosts.
+    pub(super) hosts: bool,
 }
 
 impl Report<'_> {
@@ -72,6 +74,7 @@ impl Report<'_> {
             let l = v.limit();
             let (Some(max), Some(share)) = (l.capacity(), l.share()) else { continue };
             let name = plain(&format!("{} {}", l.kind.info().name, stable_label(&v.snap, v.row)));
+            let name = if self.hosts { format!("{} {name}", plain(&v.snap.sample.host)) } else { name };
             let name = name.replace(['\'', '='], "_");
             let comm = l.process.filter(|_| l.kind == LimitKind::Fds);
             let comm = comm.and_then(|p| v.snap.sample.processes.get(p as usize)).map(|p| &*p.info.comm);

@@ -51,6 +51,10 @@ group! {
         read_only: bool = false, global("read-only");
         /// Do not confine the dashboard and readers of recorded data (Landlock).
         no_sandbox: bool = false, global("no-sandbox");
+        /// Command that connects to the hosts of --host, with its first arguments; empty: ssh.
+        ssh: CommandLine = CommandLine::default(), example("[\"ssh\", \"-F\", \"/etc/ssh/fleet\"]");
+        /// Command that starts the agent on them; empty: sockscope agent --stdio.
+        agent: CommandLine = CommandLine::default(), example("[\"sudo\", \"-n\", \"sockscope\", \"agent\", \"--stdio\"]");
         /// Color output.
         color: ColorArg = ColorArg::Auto, global("color").value("WHEN");
         /// Color theme: auto (by the terminal's background), dark, light, high-contrast, color-blind, color-blind-light,
@@ -280,8 +284,8 @@ mod tests {
     #[test]
     fn every_global_flag_is_a_setting_or_belongs_to_one_run() {
         use clap::CommandFactory;
-        const ONE_RUN: [&str; 8] =
-            ["config", "proc-root", "demo", "from", "at", "between", "help", "version"];
+        const ONE_RUN: [&str; 10] =
+            ["config", "proc-root", "demo", "from", "at", "between", "host", "hosts", "help", "version"];
         let command = crate::cli::Args::command();
         let flags: Vec<&str> =
             command.get_arguments().filter(|a| a.is_global_set()).filter_map(clap::Arg::get_long).collect();

@@ -1,0 +1,156 @@
+//! Listings of several hosts: `list --host`, `list --watch --host`.
+
+use super::exit_status::{ExitStatus, RunError};
+use super::fleet::Fleet;
+use super::list::{read_errors, unavailable};
+use super::listing::{self, resolve_all_hosts, resolve_hosts, view, wants};
+use super::watch::{Events, is_closed_within};
+use crate::cli::list_plan::ListPlan;
+use crate::cli::{Plan, UsageError};
+use crate::format::Column;
+use crate::model::{Snapshot, StateSet, Verify};
+use crate::output::{Format, Grid, HostRows};
+use crate::table::with_namespaces;
+use crate::view::Arranged;
+use crate::view::sort;
+use crate::view::summary::{Summary, Totals};
+use rustc_hash::FxHashSet;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Prints the listing once.
+pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> {
+    if list.format.is_graph() {
+        return Err(
+            UsageError("--host: a graph is of one machine: use table, json, ndjson or csv".into()).into()
+        );
+    }
+    if let Some(every) = list.watch {
+        return watch(plan, list, every);
+    }
+    let mut fleet = Fleet::open(plan, wants(list))?;
+    let mut polled = fleet.poll();
+    if list.columns.iter().chain(&list.compared_columns()).any(|c| c.is_over_time()) {
+        std::thread::sleep(plan.interval());
+        polled = fleet.poll();
+    }
+    let snaps: Vec<Arc<Snapshot>> = polled.into_iter().map(|(_, snap)| snap).collect();
+    let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+    let status = write(&mut out, plan, list, &snaps, None)?;
+    out.flush().map_err(RunError::stdout)?;
+    drop(out);
+    let interactive = list.format == Format::Table && io::stderr().is_terminal();
+    for snap in &snaps {
+        for line in unavailable(list, snap).into_iter().chain(read_errors(snap, interactive)) {
+            let line = line.strip_prefix("sockscope: ").unwrap_or(&line);
+            let _ = writeln!(io::stderr(), "sockscope: {}: {line}", snap.sample.host);
+        }
+    }
+    Ok(partial(&fleet, status))
+}
+
+/// The status of a command whose hosts did not all answer.
+pub(super) fn partial(fleet: &Fleet, status: ExitStatus) -> ExitStatus {
+    if fleet.missing().next().is_some() { ExitStatus::Partial } else { status }
+}
+
+/// The rows of all hosts, sorted together.
+fn merged(list: &ListPlan, snaps: &[Arc<Snapshot>]) -> (Vec<Arranged>, Vec<(u32, u32)>) {
+    let view = view(list);
+    let arranged: Vec<Arranged> = snaps
+        .iter()
+        .map(|snap| {
+            resolve_all_hosts(list, snap);
+            let rows = view.arrange(snap);
+            resolve_hosts(list, snap, &rows.rows);
+            rows
+        })
+        .collect();
+    let parts: Vec<(&Snapshot, &[u32])> =
+        snaps.iter().zip(&arranged).map(|(s, a)| (&**s, a.rows.as_slice())).collect();
+    let rows = if list.group.is_some() { Vec::new() } else { sort::merge(&parts, &view.keys()) };
+    (arranged, rows)
+}
+
+/// Writes the rows, one line a group, or their number; at most `height` rows.
+fn write(
+    out: &mut dyn Write,
+    plan: &Plan,
+    list: &ListPlan,
+    snaps: &[Arc<Snapshot>],
+    height: Option<usize>,
+) -> Result<ExitStatus, RunError> {
+    let limit = [list.top, height].into_iter().flatten().min();
+    let (arranged, mut rows) = merged(list, snaps);
+    let mut columns: Vec<&'static Column> = list.columns.clone();
+    if !list.chosen && list.format == Format::Table {
+        for snap in snaps {
+            columns = with_namespaces(list.table, &columns, snap);
+        }
+    }
+    let optional = listing::optional_columns(list);
+    columns.extend(&optional);
+    let (summary, listed);
+    let grid: &dyn Grid = match list.group {
+        Some(by) => {
+            let mut totals = Totals::default();
+            for (snap, arranged) in snaps.iter().zip(&arranged) {
+                totals.add(Summary::new(snap, list.table, arranged, by, &columns, &list.sort));
+            }
+            summary = totals.into_summary(&list.sort, limit);
+            &summary
+        }
+        None => {
+            rows.truncate(limit.unwrap_or(usize::MAX));
+            listed = HostRows { snaps, columns: &columns, rows: &rows };
+            &listed
+        }
+    };
+    listing::write_grid(out, plan, list, grid, snaps.first().map(|s| &**s), optional.len())
+}
+
+/// Prints the listing at every interval until the output pipe is closed or the timeout is over.
+fn watch(plan: &Plan, list: &ListPlan, every: Duration) -> Result<ExitStatus, RunError> {
+    let wants = wants(list);
+    let mut fleet =
+        Fleet::open(plan, crate::model::Wants { states: StateSet::ALL, verify: Verify::All, ..wants })?;
+    let mut events: Vec<Events> = fleet.names().map(|_| Events::default()).collect();
+    let deadline = list.watch_timeout.map(|t| Instant::now() + t);
+    let mut first = true;
+    loop {
+        let start = Instant::now();
+        let polled = fleet.poll();
+        let mut page = Vec::new();
+        if list.format == Format::Ndjson {
+            for (i, snap) in polled {
+                if let Some(events) = events.get_mut(i) {
+                    events.write(&mut page, list, snap, &FxHashSet::default()).map_err(RunError::stdout)?;
+                }
+            }
+        } else {
+            let mut height = None;
+            if io::stdout().is_terminal() {
+                page.extend_from_slice(b"\x1b[H\x1b[2J");
+                height = listing::terminal_size().map(|(_, h)| usize::from(h).saturating_sub(2).max(1));
+            } else if !first && !list.count {
+                page.push(b'\n');
+            }
+            let snaps: Vec<Arc<Snapshot>> = polled.into_iter().map(|(_, snap)| snap).collect();
+            write(&mut page, plan, list, &snaps, height)?;
+        }
+        first = false;
+        let mut out = io::stdout().lock();
+        out.write_all(&page).and_then(|()| out.flush()).map_err(RunError::stdout)?;
+        drop(out);
+        let next = every.saturating_sub(start.elapsed());
+        match deadline.map(|d| d.saturating_duration_since(Instant::now())) {
+            Some(left) if left <= next => {
+                let _ = is_closed_within(left);
+                return Ok(partial(&fleet, ExitStatus::Success));
+            }
+            _ if is_closed_within(next) => return Ok(ExitStatus::Success),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! Several hosts in one command: network namespaces in which a command in place of `ssh` starts the agent, and a real `sshd`.
+
+use super::compare::check;
+use super::netns::{Program, sh};
+use crate::wait::{until, until_ok};
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+const SOCKSCOPE: &str = env!("CARGO_BIN_EXE_sockscope");
+
+/// Command in place of `ssh`: the host is a network namespace, or one that fails in a certain manner.
+const SSH: &str = "#!/bin/sh
+while [ \"$1\" != -- ]; do shift; done
+host=$2
+shift 2
+case $host in
+gone) echo 'ssh: Could not resolve hostname gone' >&2; exit 255 ;;
+none) exit 127 ;;
+dies) ip netns exec h1 \"$@\" | dd bs=1 count=300 2>/dev/null; exit 0 ;;
+endless) printf 'SsM1\\001\\0\\0\\0\\047\\0\\0\\0{\"protocols\":[1,1],\"schemas\":[1,1]}    '; exec cat /dev/zero ;;
+esac
+exec ip netns exec $host \"$@\"
+";
+
+/// Three namespaces with a listener each, at ports 8001 to 8003, and a configuration for them.
+struct Hosts {
+    dir: tempfile::TempDir,
+    _programs: Vec<Program>,
+}
+
+impl Hosts {
+    fn new() -> Result<Self, String> {
+        let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
+        let mut programs = Vec::new();
+        for n in 1..=3 {
+            let host = format!("h{n}");
+            sh(&format!("ip netns add {host} && ip -n {host} link set lo up"))?;
+            programs.push(server(&["ip", "netns", "exec", &host], 8000 + n)?);
+        }
+        let ssh = dir.path().join("ssh");
+        fs::write(&ssh, SSH).map_err(|e| e.to_string())?;
+        fs::set_permissions(&ssh, fs::Permissions::from_mode(0o755)).map_err(|e| e.to_string())?;
+        configure(dir.path(), &[&ssh.display().to_string()])?;
+        for n in 1..=3 {
+            until("the listener", || {
+                let inside = inside(&format!("h{n}"), &["list", "state:listen"]).ok()?;
+                (!inside.is_empty()).then_some(())
+            })?;
+        }
+        Ok(Self { dir, _programs: programs })
+    }
+
+    fn run(&self, args: &[&str]) -> Result<Output, String> {
+        run(self.dir.path(), args)
+    }
+
+    /// Rows of a command that succeeds.
+    fn rows(&self, args: &[&str]) -> Result<Vec<serde_json::Value>, String> {
+        let out = self.run(&[args, &["-f", "json"]].concat())?;
+        check(out.status.success(), || text(&out.stderr))?;
+        serde_json::from_slice(&out.stdout).map_err(|e| e.to_string())
+    }
+}
+
+/// Listens and accepts.
+fn server(before: &[&str], port: u16) -> Result<Program, String> {
+    let script = format!(
+        "use IO::Socket::INET; my $l = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1:{port}') or die; \
+         my @k; while (my $c = $l->accept) {{ push @k, $c }}"
+    );
+    let all = [before, &["perl", "-e", &script]].concat();
+    let child = Command::new(all[0]).args(&all[1..]).stdin(Stdio::null()).spawn();
+    child.map(Program).map_err(|e| e.to_string())
+}
+
+/// Writes a configuration with this command for connections.
+fn configure(dir: &Path, ssh: &[&str]) -> Result<(), String> {
+    let config =
+        format!("ssh = {ssh:?}\nagent = [{SOCKSCOPE:?}, \"agent\", \"--stdio\", \"--netns\", \"here\"]\n");
+    fs::write(dir.join("config.toml"), config).map_err(|e| e.to_string())
+}
+
+fn run(dir: &Path, args: &[&str]) -> Result<Output, String> {
+    let mut command = Command::new(SOCKSCOPE);
+    command.arg("--config").arg(dir.join("config.toml")).args(args).stdin(Stdio::null());
+    command.output().map_err(|e| e.to_string())
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Rows of a command that is run inside a namespace.
+fn inside(host: &str, args: &[&str]) -> Result<Vec<serde_json::Value>, String> {
+    let command = Command::new("ip")
+        .args(["netns", "exec", host, SOCKSCOPE])
+        .args(args)
+        .args(["--netns", "here", "-f", "json"])
+        .output();
+    let out = command.map_err(|e| e.to_string())?;
+    serde_json::from_slice(&out.stdout).map_err(|e| format!("{e}: {}", text(&out.stderr)))
+}
+
+/// The parts of rows that do not change between two polls.
+fn facts(rows: &[serde_json::Value], keys: &[&str]) -> BTreeSet<String> {
+    let fact =
+        |r: &serde_json::Value| keys.iter().fold(String::new(), |all, k| all + &format!("{k}={} ", r[k]));
+    rows.iter().map(fact).collect()
+}
+
+/// Every table of three hosts has the rows that the same command has inside each.
+pub(crate) fn rows_of_hosts_are_those_of_each_command_inside() -> Result<(), String> {
+    let hosts = Hosts::new()?;
+    for (table, keys) in [
+        (&["list", "state:listen"][..], &["local", "inode", "cookie", "pid", "process"][..]),
+        (&["ports"], &["local", "proto", "process", "backlog"]),
+        (&["limits", "limit:accept"], &["limit", "subject", "max"]),
+    ] {
+        until_ok(|| {
+            let all = hosts.rows(&[&["--host", "h1,h2", "--host", "h3"], table].concat())?;
+            for host in ["h1", "h2", "h3"] {
+                let of: Vec<_> = all.iter().filter(|r| r["hostname"] == host).cloned().collect();
+                let (ours, theirs) = (facts(&of, keys), facts(&inside(host, table)?, keys));
+                check(ours == theirs, || format!("{table:?} {host}: {ours:?} {theirs:?}"))?;
+            }
+            Ok(())
+        })?;
+    }
+    let listed = hosts.rows(&["list", "--host", "h1,h2,h3", "state:listen"])?;
+    let on: Vec<&str> = listed.iter().filter_map(|r| r["hostname"].as_str()).collect();
+    check(on == ["h1", "h2", "h3"], || format!("sorted together: {on:?}"))?;
+    // The host is a column, a filter and a group.
+    let table = text(&hosts.run(&["list", "--host", "h1,h2,h3", "state:listen", "hostname:h2"])?.stdout);
+    let lines: Vec<&str> = table.lines().collect();
+    check(lines.len() == 2 && lines[0].starts_with("HOSTNAME") && lines[1].starts_with("h2 "), || {
+        table.clone()
+    })?;
+    let groups = hosts.rows(&["list", "--host", "h1,h2,h3", "state:listen", "-g", "hostname"])?;
+    let groups = facts(&groups, &["hostname", "count"]);
+    check(groups.len() == 3 && groups.contains("hostname=\"h2\" count=1 "), || format!("{groups:?}"))?;
+    let file = hosts.dir.path().join("hosts");
+    fs::write(&file, "# web\nh1\nh3 # the third\n").map_err(|e| e.to_string())?;
+    let out = hosts.run(&["list", "--hosts", &file.display().to_string(), "state:listen", "--count"])?;
+    check(text(&out.stdout) == "2\n", || text(&out.stdout))
+}
+
+/// Hosts that fail in several manners are named with the reason; the rows of the others are printed, and the status is 2.
+pub(crate) fn hosts_that_fail_do_not_hide_the_others() -> Result<(), String> {
+    let hosts = Hosts::new()?;
+    let out = hosts.run(&["list", "--host", "h1,gone,none,dies,endless,h2", "state:listen", "-H"])?;
+    let (rows, errors) = (text(&out.stdout), text(&out.stderr));
+    let on: Vec<&str> = rows.lines().filter_map(|l| l.split_whitespace().next()).collect();
+    check(on == ["h1", "h2"], || format!("{rows}{errors}"))?;
+    check(out.status.code() == Some(2), || format!("{:?}", out.status))?;
+    for (host, why) in [
+        ("gone", "ssh: Could not resolve hostname gone"),
+        ("none", "no sockscope there"),
+        ("dies", "agent: "),
+        ("endless", "agent: "),
+    ] {
+        let line = errors.lines().find(|l| l.starts_with(&format!("sockscope: {host}: ")));
+        check(line.is_some_and(|l| l.contains(why)), || format!("{host}: {errors}"))?;
+    }
+    let out = hosts.run(&["check", "--host", "h1,gone", "--only", "accept", "--short"])?;
+    let line = text(&out.stdout);
+    check(out.status.code() == Some(3) && line.contains("not judged: gone: ssh: "), || line.clone())?;
+    let out = hosts.run(&["check", "--host", "h1,h2", "--only", "accept", "--short"])?;
+    let line = text(&out.stdout);
+    check(out.status.code() == Some(0) && line.contains("'h2 accept tcp 127.0.0.1:8002'"), || line.clone())
+}
+
+/// Recordings of two hosts are read as those of one are, and events have their host.
+pub(crate) fn hosts_are_recorded_and_their_events_printed() -> Result<(), String> {
+    let hosts = Hosts::new()?;
+    let dir = hosts.dir.path().join("recording");
+    let at = dir.display().to_string();
+    let out = hosts.run(&["record", "--host", "h1,h2", "-o", &at, "--for", "1s", "--every", "300ms"])?;
+    check(out.status.success(), || text(&out.stderr))?;
+    for n in 1..=2 {
+        let from = dir.join(format!("h{n}")).display().to_string();
+        let rows = run(
+            hosts.dir.path(),
+            &["list", "--from", &from, "state:listen", "-f", "csv", "-c", "hostname,local", "-H"],
+        )?;
+        let want = format!("h{n},127.0.0.1:800{n}");
+        check(text(&rows.stdout).trim() == want, || {
+            format!("{} {}", text(&rows.stdout), text(&rows.stderr))
+        })?;
+    }
+    let mut events = Command::new(SOCKSCOPE);
+    events.arg("--config").arg(hosts.dir.path().join("config.toml"));
+    events.args(["events", "--host", "h1,h2", "event:opened", "port:8002", "--count", "1", "-f", "ndjson"]);
+    let child = events.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+    let mut child = Program(child.map_err(|e| e.to_string())?);
+    until("an event", || {
+        let connect = "use IO::Socket::INET; IO::Socket::INET->new('127.0.0.1:8002') or die";
+        sh(&format!("ip netns exec h2 perl -e \"{connect}\"")).ok()?;
+        child.0.try_wait().ok().flatten()
+    })?;
+    let out = child.0.stdout.take().ok_or("no output")?;
+    let line = std::io::read_to_string(out).map_err(|e| e.to_string())?;
+    let event: serde_json::Value = serde_json::from_str(line.trim()).map_err(|e| format!("{e}: {line}"))?;
+    check(event["hostname"] == "h2" && event["event"] == "opened", || line.clone())
+}
+
+/// The agent ends with the command that started it: no process is left.
+pub(crate) fn no_agent_is_left_behind() -> Result<(), String> {
+    let hosts = Hosts::new()?;
+    let agents = || {
+        let of = |entry: fs::DirEntry| fs::read(entry.path().join("cmdline")).ok();
+        let all = fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(of);
+        all.filter(|c| text(c).contains("agent\0--stdio")).count()
+    };
+    let mut watch = Command::new(SOCKSCOPE);
+    watch.arg("--config").arg(hosts.dir.path().join("config.toml"));
+    watch.args(["list", "--host", "h1,h2,h3", "--watch=200ms"]).stdin(Stdio::null()).stdout(Stdio::null());
+    let mut child = Program(watch.spawn().map_err(|e| e.to_string())?);
+    until("three agents", || (agents() >= 3).then_some(()))?;
+    // Killed: it cannot end its agents, their input does.
+    child.0.kill().map_err(|e| e.to_string())?;
+    until("no agent", || (agents() == 0).then_some(()))
+}
+
+/// Keys and configuration of a real `sshd`, without any file of the user's.
+fn sshd(dir: &Path) -> Result<Program, String> {
+    sh("mount -t tmpfs tmpfs /run && mkdir -p -m 755 /run/sshd && ip link set lo up")?;
+    let at = dir.display();
+    for key in ["host", "user"] {
+        sh(&format!("ssh-keygen -q -t ed25519 -N '' -f {at}/{key}"))?;
+    }
+    let server = format!(
+        "Port 4022\nListenAddress 127.0.0.1\nHostKey {at}/host\nAuthorizedKeysFile {at}/user.pub\nStrictModes no\n\
+         UsePAM no\nPermitRootLogin yes\nPidFile none\n"
+    );
+    fs::write(dir.join("sshd_config"), server).map_err(|e| e.to_string())?;
+    let client = format!(
+        "Host web-1 web-2\n  HostName 127.0.0.1\n  Port 4022\n  User root\n  IdentityFile {at}/user\n  IdentitiesOnly yes\n  \
+         StrictHostKeyChecking no\n  UserKnownHostsFile {at}/known\n  LogLevel ERROR\nHost shut\n  HostName 127.0.0.1\n  Port 9\n"
+    );
+    fs::write(dir.join("ssh_config"), client).map_err(|e| e.to_string())?;
+    let mut command = Command::new("/usr/sbin/sshd");
+    command.args(["-D", "-e", "-f"]).arg(dir.join("sshd_config")).stdin(Stdio::null()).stderr(Stdio::null());
+    command.spawn().map(Program).map_err(|e| e.to_string())
+}
+
+/// Rows through a real `ssh` are those that the same command prints here.
+pub(crate) fn rows_through_a_real_ssh_are_those_of_the_host() -> Result<(), String> {
+    let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let _sshd = sshd(dir.path())?;
+    let _server = server(&[], 8001)?;
+    let config: PathBuf = dir.path().join("ssh_config");
+    configure(dir.path(), &["ssh", "-F", &config.display().to_string()])?;
+    let list = ["list", "--netns", "here", "state:listen", "-f", "json"];
+    let remote = ["list", "--host", "web-1,web-2", "state:listen", "-f", "json"];
+    let keys = ["local", "inode", "cookie", "process"];
+    let rows = |args: &[&str]| -> Result<Vec<serde_json::Value>, String> {
+        let out = run(dir.path(), args)?;
+        check(out.status.success(), || text(&out.stderr))?;
+        serde_json::from_slice(&out.stdout).map_err(|e| e.to_string())
+    };
+    until_ok(|| {
+        let here = facts(&rows(&list)?, &keys);
+        check(here.len() >= 2, || format!("{here:?}"))?;
+        let all = rows(&remote)?;
+        for host in ["web-1", "web-2"] {
+            let of: Vec<_> = all.iter().filter(|r| r["hostname"] == host).cloned().collect();
+            check(facts(&of, &keys) == here, || format!("{host}: {of:?} {here:?}"))?;
+        }
+        Ok(())
+    })?;
+    let out = run(dir.path(), &["list", "--host", "web-1,shut", "lport:8001", "-H"])?;
+    let (rows, errors) = (text(&out.stdout), text(&out.stderr));
+    check(out.status.code() == Some(2) && rows.starts_with("web-1 "), || format!("{rows}{errors}"))?;
+    check(errors.contains("sockscope: shut: ssh: connect to host 127.0.0.1 port 9"), || errors.clone())
+}
