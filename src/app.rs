@@ -34,6 +34,7 @@ mod reference;
 mod reverse_dns;
 mod schema;
 mod screenshot;
+mod serve;
 mod state_files;
 mod stdout_check;
 mod terminfo;
@@ -268,6 +269,7 @@ fn run(plan: &Plan) -> Result<ExitStatus, RunError> {
         What::Who(w) => who::run(plan, w),
         What::Why(w) => why::run(plan, w),
         What::Record(r) => record::run(plan, r),
+        What::Serve(s) => serve::run(plan, s),
         What::Diff(d) => diff::run(plan, d),
         What::Export(e) => export::run(plan, e),
         #[cfg(feature = "sql")]

@@ -17,6 +17,7 @@ pub mod plan;
 #[cfg(feature = "sql")]
 pub mod query;
 pub mod record;
+pub mod serve;
 pub mod settings;
 pub mod ss_flags;
 pub mod user_file;

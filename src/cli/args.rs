@@ -96,6 +96,9 @@ pub enum Command {
     /// Record samples to files, one an hour, to look at later with --from or replay
     #[command(after_help = RECORD_EXAMPLES)]
     Record(Record),
+    /// Serve metrics for Prometheus, or write them for the textfile collector of node_exporter
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(Serve),
     /// Start the dashboard on a recording, from a moment on
     Replay(Replay),
     /// Compare two moments: listeners, connections, processes, limits; exit status 1 if they differ
@@ -176,6 +179,18 @@ Examples:
   sockscope replay incident --at 02:10
 
 Times are UTC. A recording holds command lines: only its owner can read the files.
+Exit status: 0 success, 2 usage error or failure.";
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  sockscope serve                                     http://127.0.0.1:9771/metrics
+  sockscope serve --listen 0.0.0.0:9771              for a Prometheus on another host
+  sockscope serve --listen unix:/run/sockscope/metrics.sock
+  sockscope serve --textfile /var/lib/prometheus/node-exporter/sockscope.prom
+  sockscope serve --once                              print the page
+
+The page is that of the last poll, made every --every: a scrape reads nothing from the kernel. No label is a pid, a remote
+address or an ephemeral port; a page has at most 2,000 series.
 Exit status: 0 success, 2 usage error or failure.";
 
 const DIFF_EXAMPLES: &str = "\
@@ -273,6 +288,26 @@ pub struct Record {
     /// Replace addresses, names and arguments under a key that is not stored; with --from: those of a copy
     #[arg(long)]
     pub redact: bool,
+}
+
+/// Flags of `serve`.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub struct Serve {
+    /// Address and port, or unix:PATH [default: 127.0.0.1:9771]
+    #[arg(long, value_name = "ADDR:PORT|unix:PATH")]
+    pub listen: Option<String>,
+    /// Write the page to FILE after every poll, in place of --listen or beside it
+    #[arg(long, value_name = "FILE")]
+    pub textfile: Option<PathBuf>,
+    /// Poll once, write the page to --textfile or standard output, and exit
+    #[arg(long, conflicts_with = "listen")]
+    pub once: bool,
+    /// Time between two polls [default: --interval if it is set, else 5s]
+    #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
+    pub every: Option<String>,
+    /// Groups of a metric with series of their own; the rest is "other" [default: 50]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub top: Option<usize>,
 }
 
 /// Flags of `diff`.

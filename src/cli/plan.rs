@@ -12,6 +12,7 @@ use super::moment::{RecordingPlan, SpanArg, flag_moment};
 #[cfg(feature = "sql")]
 use super::query::QueryPlan;
 use super::record::RecordPlan;
+use super::serve::ServePlan;
 use super::settings::schema::Validators;
 use super::settings::value::{BackendArg, Chosen, LangArg, OwnersArg, ViewName, view_exists};
 use super::settings::{Settings, TOP_SORT};
@@ -74,6 +75,8 @@ pub enum What {
     Why(Box<WhyPlan>),
     /// Record samples.
     Record(Box<RecordPlan>),
+    /// Serve metrics.
+    Serve(Box<ServePlan>),
     /// Compare two moments.
     Diff(Box<DiffPlan>),
     /// Write rows of moments.
@@ -234,6 +237,10 @@ impl Plan {
             #[cfg(feature = "sql")]
             Some(Command::Query(q)) => What::Query(Box::new(QueryPlan::new(&q)?)),
             Some(Command::Record(r)) => What::Record(Box::new(RecordPlan::new(&r, recording.is_some())?)),
+            Some(Command::Serve(s)) => {
+                let interval = settings.interval.clone().set();
+                What::Serve(Box::new(ServePlan::new(&s, interval, recording.is_some())?))
+            }
             Some(Command::Who(who)) => What::Who(Box::new(WhoPlan::new(&who, inputs)?)),
             Some(Command::Why(why)) => What::Why(Box::new(WhyPlan::new(&why, services)?)),
             Some(Command::Kill(kill)) => What::Kill(Box::new(KillPlan::new(kill, inputs)?)),
