@@ -96,7 +96,7 @@ pub enum Command {
     /// Record samples to files, one an hour, to look at later with --from or replay
     #[command(after_help = RECORD_EXAMPLES)]
     Record(Record),
-    /// Serve metrics for Prometheus, or write them for the textfile collector of node_exporter
+    /// Serve metrics for Prometheus, or write them for the textfile collector of the node exporter
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(Serve),
     /// Start the dashboard on a recording, from a moment on

@@ -238,7 +238,7 @@ impl Plan {
             Some(Command::Query(q)) => What::Query(Box::new(QueryPlan::new(&q)?)),
             Some(Command::Record(r)) => What::Record(Box::new(RecordPlan::new(&r, recording.is_some())?)),
             Some(Command::Serve(s)) => {
-                let interval = settings.interval.clone().set();
+                let interval = settings.interval.set();
                 What::Serve(Box::new(ServePlan::new(&s, interval, recording.is_some())?))
             }
             Some(Command::Who(who)) => What::Who(Box::new(WhoPlan::new(&who, inputs)?)),

@@ -20,7 +20,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Name in `# TYPE` of OpenMetrics.
+    /// Name in `# TYPE` of `OpenMetrics`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Gauge => "gauge",

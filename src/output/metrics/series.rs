@@ -71,7 +71,9 @@ pub(super) fn top_groups<const N: usize, G: Group>(
     all.sort_by(|(a, _), (b, _)| a.cmp(b));
     if !rest.is_empty() {
         let mut sum = G::default();
-        rest.into_iter().for_each(|(_, g)| sum.merge(g));
+        for (_, g) in rest {
+            sum.merge(g);
+        }
         all.push((std::array::from_fn(|_| OTHER.to_owned()), sum));
     }
     all

@@ -1,4 +1,4 @@
-//! Text of a page: Prometheus text format 0.0.4 and OpenMetrics 1.0.
+//! Text of a page: Prometheus text format 0.0.4 and `OpenMetrics` 1.0.
 
 use super::families::{Family, Kind};
 use super::series::{Number, Point};
@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 pub enum Form {
     /// Prometheus text format 0.0.4, which the textfile collector of `node_exporter` reads.
     Text,
-    /// OpenMetrics 1.0.
+    /// `OpenMetrics` 1.0.
     OpenMetrics,
 }
 
@@ -23,7 +23,7 @@ impl Form {
         }
     }
 
-    /// Format for the `Accept` header of a request (RFC 9110, 12.5.1): OpenMetrics 1 if it is accepted as readily as plain text.
+    /// Format for the `Accept` header of a request (RFC 9110, 12.5.1): `OpenMetrics` 1 if it is accepted as readily as plain text.
     pub fn accepted(header: &str) -> Self {
         let (mut open, mut plain) = (0.0_f32, 0.0_f32);
         for range in header.split(',') {
@@ -124,7 +124,9 @@ pub(super) fn page(families: &[(&Family, Vec<Point>)], form: Form) -> String {
         if form == Form::OpenMetrics && !family.unit.is_empty() {
             let _ = writeln!(out, "# UNIT {name} {}", family.unit);
         }
-        points.iter().for_each(|p| push_point(&mut out, family, p));
+        for point in points {
+            push_point(&mut out, family, point);
+        }
     }
     if form == Form::OpenMetrics {
         out.push_str("# EOF\n");

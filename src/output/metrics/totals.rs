@@ -43,7 +43,9 @@ impl Totals {
     /// Adds a snapshot; each once, in their order. `top`: groups with counters of their own.
     pub fn add(&mut self, snap: &Snapshot, top: usize) {
         let now = snap.sample.at.boot_ns;
-        snap.events.new_rows().iter().for_each(|row| self.add_event(row, now, top));
+        for row in snap.events.new_rows() {
+            self.add_event(row, now, top);
+        }
         self.add_drops(snap, now, top);
         for l in snap.limits.iter().filter(|l| l.drops.is_some()) {
             self.lost.add(limit_labels(snap, l), l.drops_new.unwrap_or(0) as f64, now, top);
