@@ -38,6 +38,7 @@ mod reference;
 mod reverse_dns;
 mod schema;
 mod screenshot;
+mod serve;
 #[cfg(feature = "ship")]
 mod ship;
 mod state_files;
@@ -280,6 +281,7 @@ fn run(plan: &Plan) -> Result<ExitStatus, RunError> {
         What::Record(r) => record::run(plan, r),
         #[cfg(feature = "ship")]
         What::Ship(s) => ship::run(plan, s),
+        What::Serve(s) => serve::run(plan, s),
         What::Diff(d) => diff::run(plan, d),
         What::Export(e) => export::run(plan, e),
         #[cfg(feature = "sql")]

@@ -18,6 +18,7 @@ pub mod plan;
 #[cfg(feature = "sql")]
 pub mod query;
 pub mod record;
+pub mod serve;
 pub mod settings;
 #[cfg(feature = "ship")]
 pub mod ship;

@@ -9,6 +9,7 @@ mod event;
 mod graph;
 mod grid;
 pub mod json;
+pub mod metrics;
 #[cfg(feature = "parquet")]
 pub mod parquet;
 pub mod stored;

@@ -1,5 +1,6 @@
-//! sockscope beside real daemons: nginx, haproxy, redis, `PostgreSQL`, unbound, OpenSSH, memcached, mosquitto and rsyslog, each started
-//! here with its own configuration and data on the loopback interface of a network namespace of its own, and ended by its pid.
+//! sockscope beside real daemons: nginx, haproxy, redis, `PostgreSQL`, unbound, OpenSSH, memcached, mosquitto, rsyslog, and Prometheus and
+//! `VictoriaMetrics`, which read its metrics; each started here with its own configuration and data on the loopback interface of a network
+//! namespace of its own, and ended by its pid.
 //!
 //! ```text
 //! ./tests/run --daemons                         installs the daemons, and runs all cases
@@ -23,6 +24,8 @@ mod wait;
 mod faults;
 #[path = "daemons/healthy.rs"]
 mod healthy;
+#[path = "daemons/prometheus.rs"]
+mod prometheus;
 #[path = "daemons/servers.rs"]
 mod servers;
 
@@ -47,7 +50,22 @@ const TOOLS: &[&str] = &[
     "sysctl",
 ];
 
+/// Tools of the cases about metrics.
+const METRICS_TOOLS: &[&str] = &["promtool", "prometheus", "victoria-metrics", "python3", "socat"];
+
 const CASES: &[Case] = &[
+    Case {
+        name: "daemons::prometheus::promtool_accepts_pages_and_rules",
+        tools: METRICS_TOOLS,
+        scope: Scope::Root,
+        run: prometheus::promtool_accepts_pages_and_rules,
+    },
+    Case {
+        name: "daemons::prometheus::prometheus_scrapes_alerts_and_draws",
+        tools: METRICS_TOOLS,
+        scope: Scope::Root,
+        run: prometheus::prometheus_scrapes_alerts_and_draws,
+    },
     Case {
         name: "daemons::healthy::daemons_under_load_raise_no_alarm",
         tools: TOOLS,

@@ -6,6 +6,7 @@
 use super::environment;
 use crate::cli::Plan;
 use crate::cli::plan::What;
+use crate::cli::serve::{Listen, ServePlan};
 use crate::sandbox::{Allowed, restrict};
 use rustix::fs::PROC_SUPER_MAGIC;
 use std::io;
@@ -27,9 +28,33 @@ fn is_recorded(plan: &Plan) -> bool {
 pub(super) fn printing(plan: &Plan) {
     if is_recorded(plan) && !plan.settings.no_sandbox {
         // Names are resolved by the resolver of the system, which may connect by TCP.
-        let tcp = plan.settings.resolve;
-        let _ = restrict(&Allowed { read: sources(plan), write: recorded(plan), make: outputs(plan), tcp });
+        let serves = match &plan.what {
+            What::Serve(serve) => Some(serve),
+            _ => None,
+        };
+        // It listens first and is confined further then.
+        let tcp = plan.settings.resolve || serves.is_some();
+        let write = recorded(plan).into_iter().chain(serves.into_iter().flat_map(|s| served(s))).collect();
+        let _ = restrict(&Allowed { read: sources(plan), write, make: outputs(plan), tcp });
     }
+}
+
+/// Confines the threads of a server that answer and write, after it listens and the collector runs: neither the kernel's files nor
+/// another connection is open to them.
+pub(super) fn server(plan: &Plan, serve: &ServePlan) {
+    if !plan.settings.no_sandbox {
+        let _ = restrict(&Allowed { write: served(serve), ..Allowed::default() });
+    }
+}
+
+/// Directories of the file and of the socket of a server.
+fn served(serve: &ServePlan) -> Vec<PathBuf> {
+    let socket = match &serve.listen {
+        Some(Listen::Unix(path)) => Some(path),
+        _ => None,
+    };
+    let files = serve.textfile.iter().chain(socket).filter_map(|f| std::path::absolute(f).ok());
+    files.flat_map(|f| directories(&f)).collect()
 }
 
 /// The directory that a recording is written to, of demo data or a captured tree.

@@ -390,7 +390,7 @@ fn poll(
 }
 
 /// CPU time (user and system) of this process so far.
-fn cpu_time() -> Duration {
+pub(super) fn cpu_time() -> Duration {
     let t = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     Duration::new(t.tv_sec as u64, t.tv_nsec as u32)
 }

@@ -1,5 +1,6 @@
 //! The command line as typed: parser, help, manual page and completions come from this definition.
 
+mod serve;
 #[cfg(feature = "ship")]
 mod ship;
 
@@ -8,6 +9,8 @@ use super::settings::flags::{GLOBAL, SettingFlags};
 use super::ss_flags::SsFlags;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use serve::SERVE_EXAMPLES;
+pub use serve::Serve;
 #[cfg(feature = "ship")]
 use ship::SHIP_EXAMPLES;
 #[cfg(feature = "ship")]
@@ -103,10 +106,13 @@ pub enum Command {
     /// Record samples to files, one an hour, to look at later with --from or replay
     #[command(after_help = RECORD_EXAMPLES)]
     Record(Record),
-    /// Send events, listeners and limits as NDJSON to a receiver by HTTP: `ClickHouse`, `VictoriaLogs`, Vector
+    /// Send events, listeners and limits as NDJSON to a receiver by HTTP
     #[cfg(feature = "ship")]
     #[command(after_help = SHIP_EXAMPLES)]
     Ship(Ship),
+    /// Serve metrics for Prometheus, or write them for the textfile collector of the node exporter
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(Serve),
     /// Start the dashboard on a recording, from a moment on
     Replay(Replay),
     /// Compare two moments: listeners, connections, processes, limits; exit status 1 if they differ

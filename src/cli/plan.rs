@@ -13,6 +13,7 @@ use super::moment::{RecordingPlan, SpanArg, flag_moment};
 #[cfg(feature = "sql")]
 use super::query::QueryPlan;
 use super::record::RecordPlan;
+use super::serve::ServePlan;
 use super::settings::schema::Validators;
 use super::settings::value::{BackendArg, Chosen, LangArg, OwnersArg, ViewName, view_exists};
 use super::settings::{Settings, TOP_SORT};
@@ -82,6 +83,8 @@ pub enum What {
     /// Send rows to a receiver.
     #[cfg(feature = "ship")]
     Ship(Box<ShipPlan>),
+    /// Serve metrics.
+    Serve(Box<ServePlan>),
     /// Compare two moments.
     Diff(Box<DiffPlan>),
     /// Write rows of moments.
@@ -124,6 +127,7 @@ impl Plan {
             proc_root: self.proc_root.clone(),
             demo: self.demo.clone(),
             recording: self.recording.clone(),
+            hosts: self.hosts.clone(),
             record: None,
             notes: Vec::new(),
             mistyped: None,
@@ -268,6 +272,10 @@ impl Plan {
             Some(Command::Record(r)) => What::Record(Box::new(RecordPlan::new(&r, recording.is_some())?)),
             #[cfg(feature = "ship")]
             Some(Command::Ship(s)) => What::Ship(Box::new(ShipPlan::new(&s)?)),
+            Some(Command::Serve(s)) => {
+                let interval = settings.interval.set();
+                What::Serve(Box::new(ServePlan::new(&s, interval, recording.is_some())?))
+            }
             Some(Command::Who(who)) => What::Who(Box::new(WhoPlan::new(&who, inputs)?)),
             Some(Command::Why(why)) => What::Why(Box::new(WhyPlan::new(&why, services)?)),
             Some(Command::Kill(kill)) => What::Kill(Box::new(KillPlan::new(kill, inputs)?)),
