@@ -279,7 +279,7 @@ mod tests {
     fn messages_arrive_in_pieces_after_what_a_shell_printed() {
         let mut bytes = b"Welcome to web-1\nSsM \x1b[2J\n".to_vec();
         bytes.extend(message(Kind::Hello, b"one").unwrap());
-        let mut unknown = message(Kind::Hello, &[7; 40_000]).unwrap();
+        let mut unknown = message(Kind::Hello, &vec![7; 40_000]).unwrap();
         unknown[4] = 200;
         bytes.extend(unknown);
         bytes.extend(message(Kind::Failed, b"two").unwrap());
