@@ -87,11 +87,7 @@ fn listed(dir: &Path, table: &Table, names: &str) -> Vec<Value> {
     if table.is_stream() {
         let span = ["--between", &all[0], &all[COMPARED - 1], "-f", "json", "-c", names];
         let rows = text(&sockscope(dir, &[&[table.name, "--from", "incident"], &span[..]].concat()));
-        let mut rows: Vec<Value> = serde_json::from_str(&rows).unwrap();
-        for row in &mut rows {
-            row.as_object_mut().unwrap().remove("hostname");
-        }
-        return rows;
+        return serde_json::from_str(&rows).unwrap();
     }
     let mut out = Vec::new();
     for at in &all[..COMPARED] {
@@ -99,8 +95,6 @@ fn listed(dir: &Path, table: &Table, names: &str) -> Vec<Value> {
         let rows: Value = serde_json::from_str(&text(&sockscope(dir, &args))).unwrap();
         for mut row in rows.as_array().unwrap().clone() {
             row["time"] = at.clone().into();
-            // With every column of a table a row has the name of the host, too.
-            row.as_object_mut().unwrap().remove("hostname");
             out.push(row);
         }
     }
