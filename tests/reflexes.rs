@@ -306,6 +306,16 @@ fn commands_of_the_readme_run() {
     isolated(|| {
         let commands = readme_commands();
         assert!(commands.len() >= 15, "{commands:?}");
+        // In place of ssh the agent of this program; the hosts are those of the examples.
+        let home = tempfile::tempdir().unwrap();
+        for (file, text) in [
+            (".ssh/config", "Host web-1 web-2 db\n"),
+            (".config/sockscope/config.toml", "ssh = [\"sh\", \"-c\", \"exec sockscope agent --stdio\"]\n"),
+        ] {
+            let file = home.path().join(file);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
+        }
         for line in commands {
             let dir = tempfile::tempdir().unwrap();
             std::os::unix::fs::symlink("/proc", dir.path().join("captured")).unwrap();
@@ -313,7 +323,11 @@ fn commands_of_the_readme_run() {
             let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap_or_default());
             // Waits of the examples are shortened; what never ends is ended. The recording they read is a short one.
             let at_last = |text: String, minute: u32| text.replace(&format!("02:{minute:02}"), "last");
-            let short = (0..60).fold(line.replace("30s", "1s"), at_last);
+            let here = line.replace("30s", "1s").replace("/var/lib/prometheus/node-exporter/", "");
+            let short = (0..60).fold(here, at_last);
+            if line.contains("fleet.txt") {
+                std::fs::write(dir.path().join("fleet.txt"), "web-1\nweb-2\n").unwrap();
+            }
             let mut script = format!("timeout 3 {short}");
             let reads_recording = line.contains("incident") && !line.contains("-o incident");
             if reads_recording {
@@ -322,7 +336,8 @@ fn commands_of_the_readme_run() {
             let out = Command::new("sh")
                 .args(["-c", &script])
                 .current_dir(dir.path())
-                .envs([("PATH", path.as_str()), ("XDG_CONFIG_HOME", "/nonexistent")])
+                .envs([("PATH", path.as_str()), ("HOME", home.path().to_str().unwrap())])
+                .env("XDG_CONFIG_HOME", home.path().join(".config"))
                 .stdin(Stdio::null())
                 .output()
                 .unwrap();
@@ -336,10 +351,11 @@ fn commands_of_the_readme_run() {
                         && (line.contains("--watch")
                             || line.starts_with("sockscope events")
                             || line.starts_with("sockscope dns")
-                            || line.starts_with("sockscope record"))),
+                            || line.starts_with("sockscope record")
+                            || line.starts_with("sockscope serve"))),
                 "{line}: {code:?} {stderr}"
             );
-            let written = ["incident", " -o sockets.parquet", " -o report"];
+            let written = ["incident", " -o sockets.parquet", " -o report", "fleet.txt", "sockscope.prom"];
             let expected = 1 + written.iter().filter(|name| line.contains(**name)).count();
             let files = std::fs::read_dir(dir.path()).unwrap().count();
             assert_eq!(files, expected, "{line}: wrote a file, quotes are missing");
