@@ -13,7 +13,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 /// Columns of a status with its mark, and of the name of a step.
-const STATUS: usize = 14;
+const STATUS: usize = 15;
 const NAME: usize = 13;
 /// Least width of a page whose evidence is beside the names of the steps.
 const BESIDE: usize = 60;
