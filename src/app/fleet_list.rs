@@ -129,13 +129,8 @@ fn watch(plan: &Plan, list: &ListPlan, every: Duration) -> Result<ExitStatus, Ru
                 }
             }
         } else {
-            let mut height = None;
-            if io::stdout().is_terminal() {
-                page.extend_from_slice(b"\x1b[H\x1b[2J");
-                height = listing::terminal_size().map(|(_, h)| usize::from(h).saturating_sub(2).max(1));
-            } else if !first && !list.count {
-                page.push(b'\n');
-            }
+            let height;
+            (page, height) = listing::begin_page(list, first);
             let snaps: Vec<Arc<Snapshot>> = polled.into_iter().map(|(_, snap)| snap).collect();
             write(&mut page, plan, list, &snaps, height)?;
         }

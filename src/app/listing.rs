@@ -85,6 +85,16 @@ pub(super) fn colors(plan: &Plan, env: &TerminalEnv) -> bool {
     }
 }
 
+/// Start of a page of `--watch`, and the most rows it has: on a terminal it replaces the previous one, elsewhere an empty line
+/// separates them.
+pub(super) fn begin_page(list: &ListPlan, first: bool) -> (Vec<u8>, Option<usize>) {
+    if io::stdout().is_terminal() {
+        let height = terminal_size().map(|(_, h)| usize::from(h).saturating_sub(2).max(1));
+        return (b"\x1b[H\x1b[2J".to_vec(), height);
+    }
+    (if first || list.count { Vec::new() } else { vec![b'\n'] }, None)
+}
+
 /// Writes the rows, one line per group, or their number; at most `height` rows.
 pub(super) fn write(
     out: &mut dyn Write,

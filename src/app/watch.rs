@@ -17,7 +17,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use short_lived::{Notes, ShortLived, between};
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -104,14 +104,7 @@ fn redraw(
     short_lived: Option<&Snapshot>,
     first: bool,
 ) -> Result<(), RunError> {
-    let mut page = Vec::new();
-    let mut height = None;
-    if io::stdout().is_terminal() {
-        page.extend_from_slice(b"\x1b[H\x1b[2J");
-        height = listing::terminal_size().map(|(_, h)| usize::from(h).saturating_sub(2).max(1));
-    } else if !first && !list.count {
-        page.push(b'\n');
-    }
+    let (mut page, mut height) = listing::begin_page(list, first);
     let view = listing::view(list);
     let more =
         short_lived.map(|snap| (snap, view.arrange(snap))).filter(|(_, a)| !a.rows.is_empty() && !list.count);

@@ -170,6 +170,22 @@ pub enum Command {
     Reference,
 }
 
+impl Command {
+    /// Flags of a command that prints the rows of a table.
+    pub const fn listing(&self) -> Option<&List> {
+        match self {
+            Self::List(l)
+            | Self::Ports(l)
+            | Self::Processes(l)
+            | Self::Peers(l)
+            | Self::Limits(l)
+            | Self::Forwards(l)
+            | Self::Map(l) => Some(l),
+            _ => None,
+        }
+    }
+}
+
 const EVENTS_EXAMPLES: &str = "\
 Examples:
   sockscope events                                     every event until Ctrl-C

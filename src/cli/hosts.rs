@@ -82,27 +82,20 @@ impl HostsPlan {
 
 /// Refuses commands that read this machine alone.
 fn takes_hosts(args: &Args) -> Result<(), UsageError> {
-    let list = match &args.command {
-        Some(
-            Command::List(l)
-            | Command::Ports(l)
-            | Command::Processes(l)
-            | Command::Peers(l)
-            | Command::Limits(l)
-            | Command::Forwards(l)
-            | Command::Map(l),
-        ) => l,
-        Some(Command::Events(_) | Command::Dns(_) | Command::Record(_) | Command::Check(_)) => return Ok(()),
+    if let Some(list) = args.command.as_ref().and_then(Command::listing) {
+        return match list.wait_for {
+            Some(_) => Err(UsageError("--host cannot be combined with --wait-for".to_owned())),
+            None => Ok(()),
+        };
+    }
+    match &args.command {
+        Some(Command::Events(_) | Command::Dns(_) | Command::Record(_) | Command::Check(_)) => Ok(()),
         None | Some(Command::Top(_)) => {
             let why = "--host: the dashboard shows this machine alone; rows of hosts: sockscope list -w --host HOST";
-            return Err(UsageError(why.to_owned()));
+            Err(UsageError(why.to_owned()))
         }
-        _ => return Err(UsageError(format!("--host is for {COMMANDS}"))),
-    };
-    if list.wait_for.is_some() {
-        return Err(UsageError("--host cannot be combined with --wait-for".to_owned()));
+        _ => Err(UsageError(format!("--host is for {COMMANDS}"))),
     }
-    Ok(())
 }
 
 /// Names in a file of hosts.

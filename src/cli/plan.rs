@@ -363,47 +363,32 @@ const ONE_MOMENT: &str =
 
 /// The reason why a command takes no span, and what does; `None` if it takes one.
 fn refuses_span(command: Option<&Command>) -> Option<&'static str> {
-    let list = match command {
-        Some(
-            Command::List(l)
-            | Command::Ports(l)
-            | Command::Processes(l)
-            | Command::Peers(l)
-            | Command::Limits(l)
-            | Command::Forwards(l)
-            | Command::Map(l),
-        ) => l,
-        Some(Command::Events(_) | Command::Dns(_) | Command::Export(_)) => return None,
+    if let Some(list) = command.and_then(Command::listing) {
+        let each_moment = list.output.format() == FormatArg::Ndjson
+            && list.group_by.is_none()
+            && !list.count
+            && list.top.is_none();
+        return (!each_moment && list.watch.is_none() && list.wait_for.is_none()).then_some(ONE_MOMENT);
+    }
+    match command {
+        Some(Command::Events(_) | Command::Dns(_) | Command::Export(_)) => None,
         #[cfg(feature = "sql")]
-        Some(Command::Query(_)) => return None,
+        Some(Command::Query(_)) => None,
         #[cfg(feature = "ship")]
-        Some(Command::Ship(_)) => return None,
+        Some(Command::Ship(_)) => None,
         Some(Command::Diff(_)) => {
-            return Some("diff takes its moments as arguments: sockscope diff --from RECORDING START END");
+            Some("diff takes its moments as arguments: sockscope diff --from RECORDING START END")
         }
         Some(Command::Check(_)) => {
-            return Some("check judges one moment: use --at, with --for TIME for what follows it");
+            Some("check judges one moment: use --at, with --for TIME for what follows it")
         }
-        Some(Command::Who(_)) => {
-            return Some("who reads one moment: use --at, or sockscope export port:PORT");
-        }
-        Some(Command::Replay(_)) => return Some("replay starts at a moment: use --at"),
-        None | Some(Command::Top(_) | Command::Screenshot(_)) => {
-            return Some(
-                "the dashboard starts at a moment: use replay --at; for rows of a span: list --format ndjson or sockscope export",
-            );
-        }
-        _ => {
-            return Some(
-                "for commands that print rows or events of a recording: list, events, export, query",
-            );
-        }
-    };
-    let each_moment = list.output.format() == FormatArg::Ndjson
-        && list.group_by.is_none()
-        && !list.count
-        && list.top.is_none();
-    (!each_moment && list.watch.is_none() && list.wait_for.is_none()).then_some(ONE_MOMENT)
+        Some(Command::Who(_)) => Some("who reads one moment: use --at, or sockscope export port:PORT"),
+        Some(Command::Replay(_)) => Some("replay starts at a moment: use --at"),
+        None | Some(Command::Top(_) | Command::Screenshot(_)) => Some(
+            "the dashboard starts at a moment: use replay --at; for rows of a span: list --format ndjson or sockscope export",
+        ),
+        _ => Some("for commands that print rows or events of a recording: list, events, export, query"),
+    }
 }
 
 /// Lowest speed of a replay.

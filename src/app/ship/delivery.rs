@@ -153,9 +153,8 @@ impl<'a> Delivery<'a> {
             if !std::mem::replace(&mut failing, true) {
                 let waiting = self.spool.waiting();
                 print_error(&format!(
-                    "not taken: {why}; {} rows in {} batches wait and are sent again",
-                    thousands(waiting.rows),
-                    thousands(waiting.batches)
+                    "not taken: {why}; {} rows wait and are sent again",
+                    thousands(waiting.rows)
                 ));
             }
             if self.bell.pause(after.map_or(jitter(delay), |a| a.min(LONGEST_RETRY))) {
