@@ -25,11 +25,14 @@ type Attr = [u64; 16];
 
 /// Calls bpf(2); the descriptor or 0.
 #[expect(unsafe_code, reason = "no crate in use has BPF_PROG_QUERY of cgroups")]
-fn bpf(command: libc::c_int, attr: &mut Attr) -> io::Result<libc::c_long> {
+fn bpf(command: libc::c_int, attr: &mut Attr) -> io::Result<libc::c_int> {
     // SAFETY: the kernel reads and writes at most the bytes of `attr`, and at the addresses in it at most the lengths beside
     // them, which callers take from buffers that live until this returns.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, attr.as_mut_ptr(), size_of::<Attr>()) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+    match libc::c_int::try_from(result) {
+        Ok(result @ 0..) => Ok(result),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// A word of two numbers, the first at the lower address.
@@ -58,7 +61,6 @@ fn program(id: u32) -> io::Result<(String, Vec<u64>)> {
     let mut attr: Attr = [0; 16];
     attr[0] = pair(id, 0);
     let raw = bpf(BPF_PROG_GET_FD_BY_ID, &mut attr)?;
-    let raw = i32::try_from(raw).map_err(io::Error::other)?;
     // SAFETY: the kernel made this descriptor for this call, and nothing else owns it.
     let fd = unsafe { OwnedFd::from_raw_fd(raw) };
     let mut instructions = vec![0u64; MAX_INSTRUCTIONS];
