@@ -222,7 +222,7 @@ pub(super) fn neighbour_failed(snap: &Snapshot, row: usize) -> Option<String> {
     let same = hops.iter().filter(|h| (h.netns, h.hop, h.iface) == (hop.netns, hop.hop, hop.iface));
     let waiting: u32 = same.map(|h| h.waiting).sum();
     let name = snap.sample.namespaces.get(usize::from(hop.netns)).and_then(|n| n.interfaces.get(&hop.iface));
-    let link = name.map_or_else(|| format!("#{}", hop.iface), |n| n.to_string());
+    let link = name.cloned().unwrap_or_else(|| format!("#{}", hop.iface));
     Some(if hop.hop.is_v4() {
         msg!("next hop {} ({}) does not answer ARP; sockets that wait for it: {}", hop.hop, link, waiting)
     } else {
