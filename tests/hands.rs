@@ -217,6 +217,21 @@ fn status_line_explains_missing_owners() {
 }
 
 #[test]
+fn typed_filter_is_whole_beside_an_alert() {
+    for (width, height, filter) in [
+        (80, 24, "state:close-wait nginx"),
+        (60, 15, "state:close-wait"),
+        (100, 24, "state:close-wait nginx pid:812"),
+    ] {
+        let typed = (1..=filter.len()).map(|n| filter.get(..n).unwrap());
+        for part in typed {
+            let text = Hands::new(width, height).polls(2).press(&format!("/{part}")).text();
+            assert!(text.contains(&format!("/ {part}")), "{width}: {part}: {text}");
+        }
+    }
+}
+
+#[test]
 fn demo_shows_a_forward_to_a_listener_on_loopback() {
     let mut s = Hands::new(120, 40).press("6").polls(2);
     let text = s.text();
