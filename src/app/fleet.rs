@@ -7,9 +7,10 @@
 
 use super::environment;
 use super::exit_status::RunError;
+use super::open_source::methods;
 use super::print::print_error;
 use crate::cli::{Plan, UsageError};
-use crate::collect::remote::{Remote, RemoteEnd, SshCommand, check_host};
+use crate::collect::remote::{Remote, RemoteEnd, SshCommand, check_host, share_of_memory};
 use crate::derive::Engine;
 use crate::model::{AlertRules, Hosts, Sample, Services, Snapshot, Wants};
 use std::io::{self, IsTerminal};
@@ -66,6 +67,8 @@ impl Fleet {
             // Several could ask for a password at the same time.
             batch: names.len() > 1 || !io::stderr().is_terminal(),
             agent: words(&plan.settings.agent.0, &AGENT),
+            methods: methods(plan),
+            memory: share_of_memory(names.len()),
         };
         let now = Instant::now();
         let member = |name: &String| Member {
@@ -107,6 +110,12 @@ impl Fleet {
     /// Hosts without rows in the last poll, with the reason.
     pub(super) fn missing(&self) -> impl Iterator<Item = (&str, &str)> {
         self.members.iter().filter_map(|m| Some((&*m.name, m.reason.as_deref()?)))
+    }
+
+    /// Data that the agent of a host cannot read, in one line; `None` if there is none.
+    pub(super) fn unreadable(&self, host: &str) -> Option<String> {
+        let member = self.members.iter().find(|m| &*m.name == host)?;
+        member.remote.as_ref()?.hello()?.unreadable()
     }
 
     /// Polls all hosts at once: the number of each that answered, with its sample. A host that does not answer, or that ended, is
@@ -199,6 +208,7 @@ impl Member {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::collect::remote::Methods;
 
     fn member() -> Member {
         Member {
@@ -214,7 +224,7 @@ mod tests {
 
     fn ssh(script: &str) -> SshCommand {
         let program = ["sh", "-c", script].map(str::to_owned).to_vec();
-        SshCommand { program, batch: true, agent: Vec::new() }
+        SshCommand { program, batch: true, agent: Vec::new(), methods: Methods::default(), memory: 1 << 30 }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::listing::{self, resolve_all_hosts, resolve_hosts, view, wants};
 use super::watch::{Events, is_closed_within};
 use crate::cli::list_plan::ListPlan;
 use crate::cli::{Plan, UsageError};
+use crate::diagnose::visibility::hidden;
 use crate::format::Column;
 use crate::model::{Snapshot, StateSet, Verify};
 use crate::output::{Format, Grid, HostRows};
@@ -42,7 +43,8 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
     drop(out);
     let interactive = list.format == Format::Table && io::stderr().is_terminal();
     for snap in &snaps {
-        for line in unavailable(list, snap).into_iter().chain(read_errors(snap, interactive)) {
+        let agent = fleet.unreadable(&snap.sample.host).filter(|_| interactive && !hidden(snap).is_empty());
+        for line in unavailable(list, snap).into_iter().chain(read_errors(snap, interactive)).chain(agent) {
             let line = line.strip_prefix("sockscope: ").unwrap_or(&line);
             let _ = writeln!(io::stderr(), "sockscope: {}: {line}", snap.sample.host);
         }

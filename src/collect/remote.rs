@@ -11,9 +11,11 @@
 mod frame_source;
 mod hello;
 mod message;
+mod methods;
 mod ssh;
 
 pub use frame_source::FrameSource;
 pub use hello::{Agreed, Hello};
 pub use message::{Inbox, Item, Kind, Request, StreamError, message, request};
-pub use ssh::{Remote, RemoteEnd, SshCommand, check_host};
+pub use methods::Methods;
+pub use ssh::{Remote, RemoteEnd, SshCommand, check_host, share_of_memory};

@@ -2,8 +2,9 @@
 
 use super::hello::{Agreed, Hello};
 use super::message::{Inbox, Item, Kind, Request, StreamError, request};
+use super::methods::Methods;
 use crate::collect::source::{CollectError, Source};
-use crate::frame::{Decoder, FrameKind};
+use crate::frame::{Decoder, FrameError, FrameKind, MAX_MEMORY};
 use crate::model::text::escape;
 use crate::model::{Sample, Verify, Wants};
 use std::io::{ErrorKind, Read, Write};
@@ -23,6 +24,10 @@ pub struct FrameSource<R, W> {
     agreed: Agreed,
     /// Request that was sent last.
     sent: Option<Wants>,
+    /// How the agent reads, to be sent with the first request.
+    methods: Option<Methods>,
+    /// Limit of the memory of a sample, bytes.
+    memory: u64,
 }
 
 impl<R: Read, W: Write> FrameSource<R, W> {
@@ -38,12 +43,30 @@ impl<R: Read, W: Write> FrameSource<R, W> {
             hello: Hello::default(),
             agreed: Agreed { protocol: 0, schema: 0 },
             sent: None,
+            methods: None,
+            memory: MAX_MEMORY,
         };
         let item = out.read()?;
         let Item::Message(Kind::Hello, body) = item else { return Err(unusable(&StreamError::Unexpected)) };
         out.hello = Hello::parse(&body).map_err(|e| unusable(&e))?;
         out.agreed = ours.agree(&out.hello).map_err(|e| unusable(&e))?;
         Ok(out)
+    }
+
+    /// Sends how the data is read with the first request.
+    #[must_use]
+    pub fn with_methods(mut self, methods: Methods) -> Self {
+        self.methods = (methods != Methods::default()).then_some(methods);
+        self
+    }
+
+    /// Refuses samples that take more memory than this, bytes. The one before, and a frame of a quarter, are held beside it.
+    #[must_use]
+    pub fn within(mut self, memory: u64) -> Self {
+        self.memory = memory;
+        self.decoder.within(memory);
+        self.inbox.within(u32::try_from(memory / 4).unwrap_or(u32::MAX));
+        self
     }
 
     /// Hello of the agent.
@@ -56,10 +79,22 @@ impl<R: Read, W: Write> FrameSource<R, W> {
         self.agreed
     }
 
+    /// An error of the stream; of a size that another limit would allow, with the share.
+    fn of_share(memory: u64, e: StreamError) -> StreamError {
+        match e {
+            StreamError::Frame(FrameError::TooLarge { subject: "bytes" | "bytes of memory", .. })
+                if memory < MAX_MEMORY =>
+            {
+                StreamError::Memory(memory)
+            }
+            e => e,
+        }
+    }
+
     /// Next item of the stream.
     fn read(&mut self) -> Result<Item, CollectError> {
         loop {
-            if let Some(item) = self.inbox.take().map_err(|e| unusable(&e))? {
+            if let Some(item) = self.inbox.take().map_err(|e| unusable(&Self::of_share(self.memory, e)))? {
                 return Ok(item);
             }
             let read = match self.input.read(&mut self.chunk) {
@@ -99,12 +134,16 @@ impl<R: Read + Send, W: Write + Send> Source for FrameSource<R, W> {
             verify_all: wants.verify == Verify::All,
             poll: true,
             interval_ms: None,
+            methods: self.methods.take(),
         };
         write(&mut self.output, &request(&ask).map_err(|e| unusable(&e))?)?;
         self.sent = Some(wants.clone());
         match self.read()? {
             Item::Frame(head, body) if head.kind != FrameKind::End => {
-                let sample = self.decoder.frame(&head, &body).map_err(|e| unusable(&e.into()))?;
+                let sample = match self.decoder.frame(&head, &body) {
+                    Ok(sample) => sample,
+                    Err(e) => return Err(unusable(&Self::of_share(self.memory, e.into()))),
+                };
                 Ok(sample.clone())
             }
             Item::Message(Kind::Failed, why) => {

@@ -5,14 +5,16 @@
 
 use super::frame_source::FrameSource;
 use super::hello::Hello;
+use super::methods::Methods;
 use crate::collect::source::Source;
+use crate::frame::MAX_MEMORY;
 use crate::model::text::escape;
 use crate::model::{Sample, Wants};
 use std::io::{self, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -57,6 +59,29 @@ pub struct SshCommand {
     pub batch: bool,
     /// Command on the host.
     pub agent: Vec<String>,
+    /// How the agent reads.
+    pub methods: Methods,
+    /// Limit of the memory of a sample, bytes.
+    pub memory: u64,
+}
+
+/// Least memory of the samples of a host, however many there are, bytes: a quiet host takes less.
+const MIN_SHARE: u64 = 1 << 20;
+/// Samples of a host that are held at the same time: of the decoder, of the two polls that are compared, and the one being read.
+const HELD: u64 = 4;
+
+/// Limit of the memory of a sample, bytes, of each of these hosts: the samples of all take half of the memory of this machine, or
+/// of what a limit leaves to this process (`RLIMIT_AS`).
+pub fn share_of_memory(hosts: usize) -> u64 {
+    let info = rustix::system::sysinfo();
+    let limit = rustix::process::getrlimit(rustix::process::Resource::As).current.unwrap_or(u64::MAX);
+    #[allow(clippy::useless_conversion, reason = "the type depends on the target")]
+    let total = u64::try_from(info.totalram).unwrap_or(u64::MAX).saturating_mul(info.mem_unit.into());
+    share(total.min(limit) / 2, hosts)
+}
+
+fn share(all: u64, hosts: usize) -> u64 {
+    (all / (hosts.max(1) as u64) / HELD).clamp(MIN_SHARE, MAX_MEMORY)
 }
 
 impl SshCommand {
@@ -171,6 +196,7 @@ impl Running {
 pub struct Remote {
     requests: Sender<Wants>,
     answers: Receiver<Result<Sample, RemoteEnd>>,
+    hello: Arc<OnceLock<Hello>>,
     running: Arc<Running>,
     /// A request was not answered yet.
     asked: bool,
@@ -188,14 +214,21 @@ impl Remote {
         let (requests, inbox) = channel::<Wants>();
         let (outbox, answers) = channel();
         let running = Arc::new(Running::default());
+        let hello = Arc::new(OnceLock::new());
         let (command, host, kept) = (command.clone(), host.to_owned(), Arc::clone(&running));
+        let greeted = Arc::clone(&hello);
         thread::Builder::new().name("host".to_owned()).spawn(move || {
-            let read = read_host(&command, &host, &kept, &inbox, &outbox);
+            let read = read_host(&command, &host, (&kept, &greeted), &inbox, &outbox);
             if let Err(end) = read {
                 let _ = outbox.send(Err(end));
             }
         })?;
-        Ok(Self { requests, answers, running, asked: false })
+        Ok(Self { requests, answers, hello, running, asked: false })
+    }
+
+    /// Hello of the agent, once it is connected.
+    pub fn hello(&self) -> Option<&Hello> {
+        self.hello.get()
     }
 
     /// Asks for a sample, unless one is being waited for.
@@ -223,7 +256,7 @@ impl Remote {
 fn read_host(
     command: &SshCommand,
     host: &str,
-    running: &Running,
+    (running, hello): (&Running, &OnceLock<Hello>),
     requests: &Receiver<Wants>,
     answers: &Sender<Result<Sample, RemoteEnd>>,
 ) -> Result<(), RemoteEnd> {
@@ -242,6 +275,8 @@ fn read_host(
     let mut source =
         FrameSource::connect(input, output, &Hello::ours()).map_err(|e| reason(e.to_string()))?;
     drop(pass);
+    let _ = hello.set(source.hello().clone());
+    source = source.with_methods(command.methods.clone()).within(command.memory);
     for wants in requests {
         let sample = source.sample(&wants).map_err(|e| reason(e.to_string()))?;
         if answers.send(Ok(sample)).is_err() {
@@ -322,7 +357,55 @@ mod tests {
 
     fn command(script: &str) -> SshCommand {
         let program = ["sh", "-c", script, "test-ssh"].map(str::to_owned).to_vec();
-        SshCommand { program, batch: true, agent: vec!["sockscope".into(), "agent".into(), "--stdio".into()] }
+        let agent = vec!["sockscope".into(), "agent".into(), "--stdio".into()];
+        SshCommand { program, batch: true, agent, methods: Methods::default(), memory: MAX_MEMORY }
+    }
+
+    #[test]
+    fn memory_is_divided_among_the_hosts() {
+        for (all, hosts, want) in [
+            (8 << 30, 1, 2 << 30),
+            (8 << 30, 4, 512 << 20),
+            (8 << 30, 1000, (8 << 30) / 4000),
+            (64 << 30, 1, MAX_MEMORY),
+            (1 << 20, 50, MIN_SHARE),
+            (8 << 30, 0, 2 << 30),
+        ] {
+            assert_eq!(share(all, hosts), want, "{hosts}");
+        }
+    }
+
+    #[test]
+    fn samples_above_the_share_are_refused_whichever_size_announces_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("stream");
+        let at = crate::model::Stamp { boot_ns: 1, unix_ns: 1 };
+        let mut sample = crate::testing::many(3_000).sample;
+        crate::frame::canonical(&mut sample);
+        let rows = crate::frame::Encoder::new().frame(&sample, None).unwrap();
+        let zeros = crate::frame::seal(crate::frame::FrameKind::Key, at, b"", &vec![0; 8 << 20]).unwrap();
+        // Its length alone is too much: nothing is read of it.
+        let noise: Vec<u8> = (0..1_u32 << 19).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+        let long = crate::frame::seal(crate::frame::FrameKind::Key, at, b"", &noise).unwrap();
+        for (name, frame) in [("rows", rows.clone()), ("zeros", zeros), ("long", long)] {
+            std::fs::write(&file, [Hello::ours().to_bytes().unwrap(), frame].concat()).unwrap();
+            let mut command = command(&format!("cat {}; exec sleep 1000", file.display()));
+            command.memory = MIN_SHARE;
+            let mut remotes: Vec<Remote> = (0..4).map(|_| Remote::start(&command, "web-1").unwrap()).collect();
+            for remote in &mut remotes {
+                remote.ask(&Wants::default());
+                let e = remote.answer(Instant::now() + Duration::from_secs(60)).unwrap().map(|_| ()).unwrap_err();
+                assert!(e.0.contains("share of the memory") && e.0.contains("1 MiB"), "{name}: {e}");
+            }
+        }
+        std::fs::write(&file, [Hello::ours().to_bytes().unwrap(), rows].concat()).unwrap();
+        let mut roomy = command(&format!("cat {}; exec sleep 1000", file.display()));
+        roomy.memory = 64 << 20;
+        let mut remote = Remote::start(&roomy, "web-1").unwrap();
+        remote.ask(&Wants::default());
+        let answer = remote.answer(Instant::now() + Duration::from_secs(60)).unwrap();
+        assert!(answer.is_ok_and(|s| s.sockets.len() == sample.sockets.len()));
+        assert!(remote.hello().is_some_and(|h| h.version == env!("CARGO_PKG_VERSION")));
     }
 
     /// Answer to the first request of a host that this script stands for.
