@@ -360,7 +360,11 @@ mod tests {
         assert!(settings.no_engine, "an agent that does not query engines is not made to");
         let auto = Settings::default();
         assert!(settings.owners == auto.owners && settings.events == auto.events);
-        let bpf = Methods { owners: Some(OwnersBy::BpfIter), events: Some(EventMethod::SockDiag), no_engine: false };
+        let bpf = Methods {
+            owners: Some(OwnersBy::BpfIter),
+            events: Some(EventMethod::SockDiag),
+            no_engine: false,
+        };
         apply(&bpf, &mut settings);
         assert!(settings.owners == OwnersArg::Bpf && settings.events == EventsArg::SockDiag);
     }

@@ -123,7 +123,7 @@ pub(super) fn event_method_arg(method: EventMethod) -> EventsArg {
     named.map_or(EventsArg::Auto, |(arg, _)| *arg)
 }
 
-/// How agents read for this plan.
+/// Methods by which agents read for this plan.
 pub(super) fn methods(plan: &Plan) -> Methods {
     Methods {
         owners: plan.owners(),

@@ -147,7 +147,7 @@ impl Decoder {
         Self::default()
     }
 
-    /// Refuses samples that take more memory, bytes. The one before and the frame itself are held at the same time.
+    /// Refuses samples that take more memory, bytes. The previous sample and the frame are held beside it.
     pub const fn within(&mut self, memory: u64) {
         self.memory = memory;
     }

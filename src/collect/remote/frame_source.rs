@@ -24,7 +24,7 @@ pub struct FrameSource<R, W> {
     agreed: Agreed,
     /// Request that was sent last.
     sent: Option<Wants>,
-    /// How the agent reads, to be sent with the first request.
+    /// Methods by which the agent reads, to be sent with the first request.
     methods: Option<Methods>,
     /// Limit of the memory of a sample, bytes.
     memory: u64,
@@ -53,14 +53,14 @@ impl<R: Read, W: Write> FrameSource<R, W> {
         Ok(out)
     }
 
-    /// Sends how the data is read with the first request.
+    /// Sends the methods by which the agent reads with the next request.
     #[must_use]
     pub fn with_methods(mut self, methods: Methods) -> Self {
         self.methods = (methods != Methods::default()).then_some(methods);
         self
     }
 
-    /// Refuses samples that take more memory than this, bytes. The one before, and a frame of a quarter, are held beside it.
+    /// Refuses samples that take more memory than this, bytes. Beside it the previous sample is held, and a frame of a quarter.
     #[must_use]
     pub fn within(mut self, memory: u64) -> Self {
         self.memory = memory;

@@ -41,7 +41,7 @@ pub struct Hello {
     pub big_endian: bool,
 }
 
-/// What each of these capabilities lets an agent read.
+/// Data that an agent reads by each of these capabilities.
 const READS: [(Capabilities, &str); 5] = [
     (Capabilities::SYS_PTRACE, "owners of sockets of other users (CAP_SYS_PTRACE)"),
     (Capabilities::BPF, "owners by bpf_iter and events by BPF (CAP_BPF), instead by /proc and sock_diag"),

@@ -64,7 +64,7 @@ pub struct Request {
     /// Time between samples that the agent sends without being asked, milliseconds; 0: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval_ms: Option<u64>,
-    /// How the data of the samples from now on is read.
+    /// Methods by which the samples from now on are read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub methods: Option<Methods>,
 }
@@ -251,7 +251,12 @@ impl Inbox {
         let Some(header) = self.buffer.first_chunk::<HEADER_LEN>() else { return Ok(None) };
         let head = head_of(header)?;
         if let Some(limit) = self.longest.filter(|limit| head.len > *limit) {
-            return Err(FrameError::TooLarge { subject: "bytes", value: head.len.into(), limit: limit.into() }.into());
+            return Err(FrameError::TooLarge {
+                subject: "bytes",
+                value: head.len.into(),
+                limit: limit.into(),
+            }
+            .into());
         }
         let whole = HEADER_LEN + head.len as usize;
         if self.buffer.len() < whole {

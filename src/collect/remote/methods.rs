@@ -1,4 +1,4 @@
-//! How an agent reads: the settings of its reader that decide it.
+//! Methods by which an agent reads: the settings of its reader that decide them.
 
 use crate::collect::EventMethod;
 use crate::model::OwnersBy;

@@ -3,6 +3,7 @@
 //! Names reach `ssh` as arguments of their own, never as part of a shell command; keys, jump hosts, shared connections and
 //! passwords are those of the user's configuration.
 
+use super::copy::{AgentBinary, CopyError, SCRIPT};
 use super::frame_source::FrameSource;
 use super::hello::Hello;
 use super::methods::Methods;
@@ -11,7 +12,7 @@ use crate::frame::MAX_MEMORY;
 use crate::model::text::escape;
 use crate::model::{Sample, Wants};
 use std::io::{self, Read};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -59,10 +60,12 @@ pub struct SshCommand {
     pub batch: bool,
     /// Command on the host.
     pub agent: Vec<String>,
-    /// How the agent reads.
+    /// Methods by which the agent reads.
     pub methods: Methods,
     /// Limit of the memory of a sample, bytes.
     pub memory: u64,
+    /// Program to copy to a host that has none.
+    pub copy: Option<AgentBinary>,
 }
 
 /// Least memory of the samples of a host, however many there are, bytes: a quiet host takes less.
@@ -85,22 +88,22 @@ fn share(all: u64, hosts: usize) -> u64 {
 }
 
 impl SshCommand {
-    /// The arguments for a host.
-    fn args(&self, host: &str) -> Vec<String> {
+    /// The arguments for a command on a host.
+    fn args(&self, host: &str, command: &[String]) -> Vec<String> {
         let mut out: Vec<String> = self.program.iter().skip(1).cloned().collect();
         out.push("-T".to_owned());
         if self.batch {
             out.extend(["-o".to_owned(), "BatchMode=yes".to_owned()]);
         }
         out.extend(["--".to_owned(), host.to_owned()]);
-        out.extend(self.agent.iter().cloned());
+        out.extend_from_slice(command);
         out
     }
 
-    fn spawn(&self, host: &str) -> io::Result<Child> {
+    fn spawn(&self, host: &str, command: &[String]) -> io::Result<Child> {
         let program = self.program.first().map_or("ssh", String::as_str);
         Command::new(program)
-            .args(self.args(host))
+            .args(self.args(host, command))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -261,29 +264,92 @@ fn read_host(
     answers: &Sender<Result<Sample, RemoteEnd>>,
 ) -> Result<(), RemoteEnd> {
     let pass = GATE.enter();
-    let mut child = command.spawn(host).map_err(|e| {
-        RemoteEnd(format!("start {}: {e}", command.program.first().map_or("ssh", String::as_str)))
-    })?;
-    let (input, output, errors) = (child.stdout.take(), child.stdin.take(), child.stderr.take());
-    running.keep(child);
-    let (Some(input), Some(output), Some(errors)) = (input, output, errors) else { return Ok(()) };
-    let errors = keep_errors(errors);
-    let reason = |e: String| {
-        let status = running.status();
-        RemoteEnd(explain(&e, status, &errors.last_line()))
+    let connected = match connect(command, host, running, None) {
+        Err(Failure { is_missing: true, .. }) if command.copy.is_some() => {
+            connect(command, host, running, command.copy.as_ref())
+        }
+        other => other,
     };
-    let mut source =
-        FrameSource::connect(input, output, &Hello::ours()).map_err(|e| reason(e.to_string()))?;
+    let Connected { source, errors } = connected.map_err(|f| f.end)?;
     drop(pass);
     let _ = hello.set(source.hello().clone());
-    source = source.with_methods(command.methods.clone()).within(command.memory);
+    let mut source = source.with_methods(command.methods.clone()).within(command.memory);
     for wants in requests {
-        let sample = source.sample(&wants).map_err(|e| reason(e.to_string()))?;
+        let sample = source.sample(&wants).map_err(|e| ended(&e.to_string(), running, &errors).end)?;
         if answers.send(Ok(sample)).is_err() {
             break;
         }
     }
     Ok(())
+}
+
+/// Agent that answered.
+struct Connected {
+    source: FrameSource<ChildStdout, ChildStdin>,
+    errors: Arc<Errors>,
+}
+
+/// Agent that did not.
+struct Failure {
+    end: RemoteEnd,
+    /// The host has no program that is an agent.
+    is_missing: bool,
+}
+
+impl From<RemoteEnd> for Failure {
+    fn from(end: RemoteEnd) -> Self {
+        Self { end, is_missing: false }
+    }
+}
+
+/// Starts the agent of a host, or a copy of this one.
+fn connect(
+    command: &SshCommand,
+    host: &str,
+    running: &Running,
+    copy: Option<&AgentBinary>,
+) -> Result<Connected, Failure> {
+    let script = ["sh", "-c", SCRIPT].map(str::to_owned);
+    let words = if copy.is_some() { &script[..] } else { &command.agent };
+    let program = command.program.first().map_or("ssh", String::as_str);
+    let mut child = command.spawn(host, words).map_err(|e| RemoteEnd(format!("start {program}: {e}")))?;
+    let (input, output, errors) = (child.stdout.take(), child.stdin.take(), child.stderr.take());
+    running.keep(child);
+    let (Some(mut input), Some(mut output), Some(errors)) = (input, output, errors) else {
+        return Err(RemoteEnd(format!("start {program}: no pipes")).into());
+    };
+    let errors = keep_errors(errors);
+    if let Some(copy) = copy {
+        copy.send(&mut input, &mut output).map_err(|e| match e {
+            CopyError::Ended => ended(&e.to_string(), running, &errors),
+            CopyError::Refused(_) => {
+                let line = running.status().map_or_else(String::new, |_| errors.last_line());
+                let more = if line.is_empty() { line } else { format!(": {line}") };
+                RemoteEnd(format!("--copy-agent: {e}{more}")).into()
+            }
+            e => RemoteEnd(format!("--copy-agent: {e}")).into(),
+        })?;
+    }
+    let connected = FrameSource::connect(input, output, &Hello::ours());
+    let source = connected.map_err(|e| ended(&e.to_string(), running, &errors))?;
+    Ok(Connected { source, errors })
+}
+
+/// Failure of a command whose output ended with this error.
+fn ended(error: &str, running: &Running, errors: &Errors) -> Failure {
+    let status = running.status();
+    let line = errors.last_line();
+    let is_missing = status.is_some_and(|s| is_missing(s, &line));
+    Failure { end: RemoteEnd(explain(error, status, &line)), is_missing }
+}
+
+/// True if the host has no program, or one without an agent.
+fn is_missing(status: ExitStatus, line: &str) -> bool {
+    match status.code() {
+        Some(NOT_FOUND) => true,
+        Some(2) => line.contains("agent") && line.contains("unrecognized"),
+        _ => false,
+    }
 }
 
 /// Standard error of a command, of which the last bytes are kept.
@@ -333,7 +399,8 @@ impl Errors {
 fn explain(error: &str, status: Option<ExitStatus>, line: &str) -> String {
     match status.and_then(|s| s.code()) {
         Some(NOT_FOUND) => {
-            "no sockscope there: install it in a directory of the PATH that ssh gives to commands".to_owned()
+            "no sockscope there: install it in a directory of the PATH that ssh gives to commands, or copy this one: --copy-agent"
+                .to_owned()
         }
         Some(SSH_FAILED) if !line.is_empty() => {
             if line.starts_with("ssh:") {
@@ -343,8 +410,8 @@ fn explain(error: &str, status: Option<ExitStatus>, line: &str) -> String {
             }
         }
         Some(SSH_FAILED) => "ssh failed; try: ssh HOST true".to_owned(),
-        Some(2) if line.contains("agent") && line.contains("unrecognized") => {
-            "the sockscope there has no agent: install the version of this one".to_owned()
+        Some(2) if status.is_some_and(|s| is_missing(s, line)) => {
+            "the sockscope there has no agent: install the version of this one, or copy it: --copy-agent".to_owned()
         }
         _ if !line.is_empty() => format!("{error}: {line}"),
         _ => error.to_owned(),
@@ -353,12 +420,20 @@ fn explain(error: &str, status: Option<ExitStatus>, line: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::copy::script_binary;
     use super::*;
 
     fn command(script: &str) -> SshCommand {
         let program = ["sh", "-c", script, "test-ssh"].map(str::to_owned).to_vec();
         let agent = vec!["sockscope".into(), "agent".into(), "--stdio".into()];
-        SshCommand { program, batch: true, agent, methods: Methods::default(), memory: MAX_MEMORY }
+        SshCommand {
+            program,
+            batch: true,
+            agent,
+            methods: Methods::default(),
+            memory: MAX_MEMORY,
+            copy: None,
+        }
     }
 
     #[test]
@@ -385,27 +460,107 @@ mod tests {
         let rows = crate::frame::Encoder::new().frame(&sample, None).unwrap();
         let zeros = crate::frame::seal(crate::frame::FrameKind::Key, at, b"", &vec![0; 8 << 20]).unwrap();
         // Its length alone is too much: nothing is read of it.
-        let noise: Vec<u8> = (0..1_u32 << 19).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+        let noise: Vec<u8> =
+            (0..1_u32 << 19).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
         let long = crate::frame::seal(crate::frame::FrameKind::Key, at, b"", &noise).unwrap();
         for (name, frame) in [("rows", rows.clone()), ("zeros", zeros), ("long", long)] {
             std::fs::write(&file, [Hello::ours().to_bytes().unwrap(), frame].concat()).unwrap();
-            let mut command = command(&format!("cat {}; exec sleep 1000", file.display()));
+            let mut command = command(&format!("cat {}", file.display()));
             command.memory = MIN_SHARE;
-            let mut remotes: Vec<Remote> = (0..4).map(|_| Remote::start(&command, "web-1").unwrap()).collect();
+            let mut remotes: Vec<Remote> =
+                (0..4).map(|_| Remote::start(&command, "web-1").unwrap()).collect();
             for remote in &mut remotes {
                 remote.ask(&Wants::default());
-                let e = remote.answer(Instant::now() + Duration::from_secs(60)).unwrap().map(|_| ()).unwrap_err();
+                let e =
+                    remote.answer(Instant::now() + Duration::from_secs(60)).unwrap().map(|_| ()).unwrap_err();
                 assert!(e.0.contains("share of the memory") && e.0.contains("1 MiB"), "{name}: {e}");
             }
         }
         std::fs::write(&file, [Hello::ours().to_bytes().unwrap(), rows].concat()).unwrap();
-        let mut roomy = command(&format!("cat {}; exec sleep 1000", file.display()));
+        let mut roomy = command(&format!("cat {}", file.display()));
         roomy.memory = 64 << 20;
         let mut remote = Remote::start(&roomy, "web-1").unwrap();
         remote.ask(&Wants::default());
         let answer = remote.answer(Instant::now() + Duration::from_secs(60)).unwrap();
         assert!(answer.is_ok_and(|s| s.sockets.len() == sample.sockets.len()));
         assert!(remote.hello().is_some_and(|h| h.version == env!("CARGO_PKG_VERSION")));
+    }
+
+    /// Command that runs what it is given in a shell, as a host does, with this home; other programs are not found.
+    fn host_with_home(home: &std::path::Path, binary: AgentBinary) -> SshCommand {
+        let script = format!(
+            "while [ \"$1\" != -- ]; do shift; done; shift 2; unset XDG_CACHE_HOME; HOME={} exec sh -c \"$*\"",
+            home.display()
+        );
+        SshCommand { agent: vec!["/no/such/sockscope".into()], copy: Some(binary), ..command(&script) }
+    }
+
+    /// Reason why the first request has no answer.
+    fn reason(command: &SshCommand) -> String {
+        let mut remote = Remote::start(command, "web-1").unwrap();
+        remote.ask(&Wants::default());
+        remote.answer(Instant::now() + Duration::from_secs(60)).unwrap().map(|_| ()).unwrap_err().0
+    }
+
+    #[test]
+    fn program_is_copied_to_a_host_without_one_and_used_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let (home, stream, log) =
+            (dir.path().join("home"), dir.path().join("stream"), dir.path().join("log"));
+        std::fs::create_dir(&home).unwrap();
+        let frame = crate::frame::Encoder::new().frame(&crate::testing::many(3).sample, None).unwrap();
+        std::fs::write(&stream, [Hello::ours().to_bytes().unwrap(), frame].concat()).unwrap();
+        let agent = |version: u32| {
+            let (stream, log) = (stream.display(), log.display());
+            script_binary(&format!(
+                "#!/bin/sh\necho $0 $1 {version} >>{log}\n[ $1 = version ] || cat {stream}\n"
+            ))
+        };
+        let runs = |binary| {
+            let mut remote = Remote::start(&host_with_home(&home, binary), "web-1").unwrap();
+            remote.ask(&Wants::default());
+            let answer = remote.answer(Instant::now() + Duration::from_secs(60)).unwrap();
+            answer.map(|s| s.sockets.len()).map_err(|e| e.0)
+        };
+        let cache = home.join(".cache/sockscope");
+        let copies = || {
+            let names =
+                std::fs::read_dir(&cache).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+            names.collect::<Vec<_>>()
+        };
+        assert!(runs(agent(1)).is_ok_and(|n| n >= 3));
+        let first = copies();
+        assert!(first.len() == 1 && first[0].starts_with("sockscope-"), "{first:?}");
+        let mode = |path: &std::path::Path| {
+            std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(path).unwrap().permissions()) & 0o777
+        };
+        assert_eq!((mode(&cache), mode(&cache.join(&first[0]))), (0o700, 0o700));
+        assert!(runs(agent(1)).is_ok());
+        let log_text = std::fs::read_to_string(&log).unwrap();
+        assert_eq!(log_text.matches(" version 1\n").count(), 1, "it is sent once: {log_text}");
+        assert_eq!(log_text.matches(" agent 1\n").count(), 2, "{log_text}");
+        // A changed copy is replaced, and so is one of another version.
+        std::fs::write(cache.join(&first[0]), "#!/bin/sh\nexit 3\n").unwrap();
+        assert!(runs(agent(1)).is_ok() && copies() == first);
+        assert!(runs(agent(2)).is_ok());
+        let second = copies();
+        assert!(second.len() == 1 && second != first, "{second:?}");
+    }
+
+    #[test]
+    fn copy_that_cannot_serve_is_refused_with_the_reason() {
+        let dir = tempfile::tempdir().unwrap();
+        let broken = script_binary("#!/no/such/ld.so\n");
+        let e = reason(&host_with_home(dir.path(), broken));
+        assert!(e.starts_with("--copy-agent: the copy does not start: "), "{e}");
+        let cache = dir.path().join(".cache/sockscope");
+        assert_eq!(std::fs::read_dir(&cache).unwrap().count(), 0, "nothing is left of it");
+        let file = dir.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let e = reason(&host_with_home(&file, script_binary("#!/bin/sh\n")));
+        assert!(e.starts_with("--copy-agent: cannot write to ") && e.contains("file/.cache"), "{e}");
+        let without = SshCommand { copy: None, ..host_with_home(dir.path(), script_binary("")) };
+        assert!(reason(&without).contains("--copy-agent"));
     }
 
     /// Answer to the first request of a host that this script stands for.
