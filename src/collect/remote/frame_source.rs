@@ -31,8 +31,19 @@ pub struct FrameSource<R, W> {
 }
 
 impl<R: Read, W: Write> FrameSource<R, W> {
-    /// Exchanges hellos. It waits for the one of the agent as long as the stream does.
-    pub fn connect(input: R, mut output: W, ours: &Hello) -> Result<Self, CollectError> {
+    /// Exchanges hellos and agrees on what both speak. It waits for the one of the agent as long as the stream does.
+    pub fn connect(input: R, output: W, ours: &Hello) -> Result<Self, CollectError> {
+        Self::greet(input, output, ours)?.agree(ours)
+    }
+
+    /// Agrees on the protocol and the schema that both know.
+    pub fn agree(mut self, ours: &Hello) -> Result<Self, CollectError> {
+        self.agreed = ours.agree(&self.hello).map_err(|e| unusable(&e))?;
+        Ok(self)
+    }
+
+    /// Exchanges hellos.
+    pub fn greet(input: R, mut output: W, ours: &Hello) -> Result<Self, CollectError> {
         write(&mut output, &ours.to_bytes().map_err(|e| unusable(&e))?)?;
         let mut out = Self {
             input,
@@ -49,7 +60,6 @@ impl<R: Read, W: Write> FrameSource<R, W> {
         let item = out.read()?;
         let Item::Message(Kind::Hello, body) = item else { return Err(unusable(&StreamError::Unexpected)) };
         out.hello = Hello::parse(&body).map_err(|e| unusable(&e))?;
-        out.agreed = ours.agree(&out.hello).map_err(|e| unusable(&e))?;
         Ok(out)
     }
 
