@@ -8,6 +8,7 @@ mod check;
 mod completion;
 mod config;
 mod confine;
+mod copy_agent;
 mod dashboard;
 mod diff;
 mod environment;

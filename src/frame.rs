@@ -11,12 +11,13 @@
 //! because the kernel reads all of them with the same clock.
 //!
 //! Frames come from other hosts and from files of others: sizes and counts are bounded before anything is allocated for
-//! them, and no input panics (`fuzz/`).
+//! them, what a frame makes in memory has a limit ([`Decoder::within`]), and no input panics (`fuzz/`).
 
 mod dns;
 mod events;
 mod flows;
 mod ints;
+mod memory;
 mod owners;
 mod pairs;
 mod parts;
@@ -31,6 +32,7 @@ mod texts;
 mod varint;
 mod wire;
 
+pub use memory::MAX_MEMORY;
 pub use reader::{FrameReader, Frames, RawFrame, Skipped};
 #[cfg(any(test, fuzzing))]
 pub(crate) use sample::from_payloads;

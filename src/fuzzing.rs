@@ -6,7 +6,7 @@ mod text;
 
 use crate::collect::Source;
 use crate::collect::fuzzing as bytes;
-use crate::collect::remote::{FrameSource, Hello, Inbox, Item, Kind, Request};
+use crate::collect::remote::{AgentBinary, FrameSource, Hello, Inbox, Item, Kind, Request};
 use crate::model::{Proto, Wants};
 use shown::show;
 
@@ -70,6 +70,9 @@ fn agent(bytes: &[u8]) {
         while let Ok(sample) = source.sample(&Wants::default()) {
             show(sample);
         }
+    }
+    if let Ok(program) = AgentBinary::parse(bytes.to_vec()) {
+        let _ = program.interpreter();
     }
     let mut inbox = Inbox::default();
     inbox.push(bytes);

@@ -226,12 +226,16 @@ const CASES: &[Case] = cases! {
         fish_completes_values
         zsh_loads_the_completion
     }
-    Root hosts ["ip", "perl", "ssh", "ssh-keygen"] {
+    Root hosts ["ip", "perl", "ssh", "ssh-keygen", "prlimit", "strip"] {
         rows_of_hosts_are_those_of_each_command_inside
         hosts_that_fail_do_not_hide_the_others
         hosts_are_recorded_and_their_events_printed
         no_agent_is_left_behind
         rows_through_a_real_ssh_are_those_of_the_host
+        hostile_hosts_share_a_bound_of_memory
+        agents_read_as_their_reader_asks
+        program_is_copied_to_a_host_without_one
+        other_commands_read_hosts_or_name_the_command_there
     }
     Root hostile_names ["bash", "fish", "zsh", "mount"] {
         bash_inserts_hostile_names_as_one_word

@@ -4,12 +4,13 @@
 //! that is not read.
 
 use super::exit_status::{ExitStatus, RunError};
-use super::open_source::open;
-use crate::cli::{Plan, UsageError};
-use crate::collect::remote::{Hello, Inbox, Item, Kind, Request, StreamError, message};
+use super::open_source::{event_method_arg, open};
+use crate::cli::settings::value::OwnersArg;
+use crate::cli::{Plan, Settings, UsageError};
+use crate::collect::remote::{Hello, Inbox, Item, Kind, Methods, Request, StreamError, message};
 use crate::collect::{Engines, Source};
 use crate::frame::Encoder;
-use crate::model::{Sample, Verify, Wants};
+use crate::model::{OwnersBy, Sample, Verify, Wants};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::AsFd;
 use rustix::io::Errno;
@@ -122,9 +123,15 @@ impl<I: AsFd, O: AsFd> Link<I, O> {
     }
 }
 
+/// Opens the source of the data, read by these methods.
+type Opener<'a> = dyn FnMut(&Methods) -> Result<Box<dyn Source>, RunError> + 'a;
+
 /// Samples as they were requested.
 struct Agent<'a> {
-    source: &'a mut dyn Source,
+    open: &'a mut Opener<'a>,
+    /// The source, opened with the first sample.
+    source: Option<Box<dyn Source>>,
+    methods: Methods,
     encoder: Encoder,
     before: Option<Sample>,
     wants: Option<Wants>,
@@ -136,6 +143,10 @@ impl Agent<'_> {
     fn request(&mut self, request: Request) -> bool {
         if let Some(wants) = request.wants {
             self.wants = Some(wants);
+        }
+        if let Some(methods) = request.methods.filter(|m| *m != self.methods) {
+            self.methods = methods;
+            self.source = None;
         }
         if let Some(wants) = &mut self.wants {
             wants.verify = if request.verify_all { Verify::All } else { Verify::IfFew };
@@ -149,7 +160,14 @@ impl Agent<'_> {
     /// The next sample as a frame, or the reason why there is none as a message.
     fn sample(&mut self) -> Result<Vec<u8>, StreamError> {
         let wants = self.wants.clone().unwrap_or_default();
-        let sample = match self.source.sample(&wants) {
+        let source = match &mut self.source {
+            Some(source) => source,
+            none => match (self.open)(&self.methods) {
+                Ok(source) => none.insert(source),
+                Err(e) => return message(Kind::Failed, e.to_string().as_bytes()),
+            },
+        };
+        let sample = match source.sample(&wants) {
             Ok(sample) => sample,
             Err(e) => return message(Kind::Failed, e.to_string().as_bytes()),
         };
@@ -166,30 +184,47 @@ pub(super) fn run(plan: &Plan) -> Result<ExitStatus, RunError> {
         return Err(UsageError(why.to_owned()).into());
     }
     let mut link = Link { input: io::stdin(), output: io::stdout(), inbox: Inbox::default() };
-    match serve(&mut link, || open(plan, Engines::Now)) {
+    let open = |methods: &Methods| {
+        let mut plan = plan.without_command();
+        apply(methods, &mut plan.settings);
+        open(&plan, Engines::Now)
+    };
+    match serve(&mut link, open) {
         Ok(()) | Err(End::Closed) => Ok(ExitStatus::Success),
         Err(End::Failed(e)) => Err(e),
     }
 }
 
+/// Changes the settings of this host to those that the reader asks for.
+fn apply(methods: &Methods, settings: &mut Settings) {
+    match methods.owners {
+        Some(OwnersBy::BpfIter) => settings.owners = OwnersArg::Bpf,
+        Some(OwnersBy::Walk) => settings.owners = OwnersArg::Walk,
+        None => {}
+    }
+    if let Some(events) = methods.events {
+        settings.events = event_method_arg(events);
+    }
+    settings.no_engine |= methods.no_engine;
+}
+
 fn serve<I: AsFd, O: AsFd>(
     link: &mut Link<I, O>,
-    open: impl FnOnce() -> Result<Box<dyn Source>, RunError>,
+    mut open: impl FnMut(&Methods) -> Result<Box<dyn Source>, RunError>,
 ) -> Result<(), End> {
     let ours = Hello::ours();
     link.send(&ours.to_bytes()?)?;
     let Some((Kind::Hello, body)) = link.next(None)? else { return Err(StreamError::Unexpected.into()) };
     ours.agree(&Hello::parse(&body)?)?;
-    let mut source = match open() {
-        Ok(source) => source,
-        Err(e) => {
-            // The reader has the reason as the answer to its first request.
-            link.send(&message(Kind::Failed, e.to_string().as_bytes())?)?;
-            return Err(e.into());
-        }
+    let mut agent = Agent {
+        open: &mut open,
+        source: None,
+        methods: Methods::default(),
+        encoder: Encoder::new(),
+        before: None,
+        wants: None,
+        every: None,
     };
-    let mut agent =
-        Agent { source: &mut *source, encoder: Encoder::new(), before: None, wants: None, every: None };
     let mut due = None;
     loop {
         let asked = match link.next(due)? {
@@ -212,6 +247,8 @@ fn serve<I: AsFd, O: AsFd>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::settings::value::EventsArg;
+    use crate::collect::EventMethod;
     use crate::collect::remote::{FrameSource, request};
     use crate::collect::scenario::{Scenario, ScenarioSource};
     use std::io::Write;
@@ -228,7 +265,7 @@ mod tests {
         rustix::net::sockopt::set_socket_send_buffer_size(&there, 4096).unwrap();
         let serve = move || {
             let mut link = Link { input: &there, output: &there, inbox: Inbox::default() };
-            match serve(&mut link, || Ok(demo())) {
+            match serve(&mut link, |_| Ok(demo())) {
                 Err(End::Failed(e)) => Err(e.to_string()),
                 Ok(()) | Err(End::Closed) => Ok(()),
             }
@@ -286,6 +323,50 @@ mod tests {
             here.write_all(&message(Kind::Request, wrong).unwrap()).unwrap();
             assert!(thread.join().unwrap().unwrap_err().contains("malformed"));
         }
+    }
+
+    #[test]
+    fn source_is_opened_with_the_first_sample_and_again_for_other_methods() {
+        let (here, there) = UnixStream::pair().unwrap();
+        let (tx, opened) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let mut link = Link { input: &there, output: &there, inbox: Inbox::default() };
+            let open = |methods: &Methods| {
+                tx.send(methods.clone()).unwrap();
+                Ok(demo())
+            };
+            matches!(serve(&mut link, open), Err(End::Closed))
+        });
+        let walk = Methods { owners: Some(OwnersBy::Walk), events: Some(EventMethod::Off), no_engine: true };
+        let source = FrameSource::connect(&here, &here, &Hello::ours()).unwrap();
+        assert!(opened.try_recv().is_err(), "nothing is read before it is asked for");
+        let mut source = source.with_methods(walk.clone());
+        for _ in 0..2 {
+            source.sample(&Wants::default()).unwrap();
+        }
+        assert_eq!(opened.try_iter().collect::<Vec<_>>(), std::slice::from_ref(&walk));
+        let mut source = source.with_methods(Methods { no_engine: true, ..Methods::default() });
+        source.sample(&Wants::default()).unwrap();
+        assert_eq!(opened.try_iter().map(|m| m.owners).collect::<Vec<_>>(), [None]);
+        drop(source);
+        drop(here);
+        assert!(thread.join().unwrap());
+    }
+
+    #[test]
+    fn methods_of_the_reader_are_those_of_the_settings_unless_none_are_asked_for() {
+        let mut settings = Settings { no_engine: true, ..Settings::default() };
+        apply(&Methods::default(), &mut settings);
+        assert!(settings.no_engine, "an agent that does not query engines is not made to");
+        let auto = Settings::default();
+        assert!(settings.owners == auto.owners && settings.events == auto.events);
+        let bpf = Methods {
+            owners: Some(OwnersBy::BpfIter),
+            events: Some(EventMethod::SockDiag),
+            no_engine: false,
+        };
+        apply(&bpf, &mut settings);
+        assert!(settings.owners == OwnersArg::Bpf && settings.events == EventsArg::SockDiag);
     }
 
     #[test]

@@ -51,6 +51,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
     };
     let env = TerminalEnv::read();
     let options = options(plan, list, &env)?;
+    let read_only = options.read_only;
     set_lang(options.lang);
     let query_background = env.supports_queries() && options.color != Color::None;
     let mut app = App::new(options);
@@ -164,12 +165,12 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
                 }
                 // The clipboard is that of the terminal, which only this thread writes to.
                 Effect::Act(act @ Act::Copy(_)) => {
-                    let _ = replies.send(Event::Status(action::run(&act)));
+                    let _ = replies.send(Event::Status(action::run(&act, read_only)));
                 }
                 Effect::Act(act) => {
                     let (replies, refresh) = (replies.clone(), poller.refresher());
                     outside.run(move || {
-                        let status = action::run(&act);
+                        let status = action::run(&act, read_only);
                         refresh();
                         let _ = replies.send(Event::Status(status));
                     });

@@ -2,6 +2,7 @@
 
 use super::environment::TerminalEnv;
 use super::exit_status::{ExitStatus, RunError};
+use super::fleet::Fleet;
 use super::listing::{colors, style, width};
 use super::open_source::open_path;
 use super::print::print_error;
@@ -18,7 +19,8 @@ use std::sync::Arc;
 /// Prints the differences. Exit status 1 if there are any.
 pub(super) fn run(plan: &Plan, diff: &DiffPlan) -> Result<ExitStatus, RunError> {
     let [before, after] = &diff.sides;
-    let (before, after) = (snapshot(plan, before)?, snapshot(plan, after)?);
+    let mut hosts = host_snapshots(plan, diff)?.into_iter();
+    let (before, after) = (snapshot(plan, before, &mut hosts)?, snapshot(plan, after, &mut hosts)?);
     let mut rows = differences(&before, &after);
     rows.retain(|d| diff.only.contains(&d.subject));
     let time = |s: &Snapshot| date_and_time(s.sample.at.unix_ns);
@@ -63,8 +65,33 @@ pub(super) fn run(plan: &Plan, diff: &DiffPlan) -> Result<ExitStatus, RunError> 
     Ok(ExitStatus::NoMatch)
 }
 
-fn snapshot(plan: &Plan, side: &DiffSide) -> Result<Arc<Snapshot>, RunError> {
+/// Snapshots of the hosts of the command line, one for each side that is now.
+fn host_snapshots(plan: &Plan, diff: &DiffPlan) -> Result<Vec<Arc<Snapshot>>, RunError> {
+    if !plan.hosts.is_named() {
+        return Ok(Vec::new());
+    }
+    let mut fleet = Fleet::open(plan, Wants::recording())?;
+    let (hosts, sides) = (fleet.names().count(), diff.sides.iter().filter(|s| **s == DiffSide::Now).count());
+    if hosts != sides {
+        let why = format!("hosts: {hosts}, sides that are now: {sides}: name one for each");
+        return Err(UsageError(format!("diff: --host: {why}")).into());
+    }
+    let snaps = fleet.poll().into_iter().map(|(_, snap)| snap).collect();
+    match fleet.missing().next() {
+        Some((host, why)) => Err(RunError::Dashboard(format!("diff: {host}: {why}"))),
+        None => Ok(snaps),
+    }
+}
+
+fn snapshot(
+    plan: &Plan,
+    side: &DiffSide,
+    hosts: &mut impl Iterator<Item = Arc<Snapshot>>,
+) -> Result<Arc<Snapshot>, RunError> {
     let (path, at) = match side {
+        DiffSide::Now if plan.hosts.is_named() => {
+            return hosts.next().ok_or_else(|| RunError::Dashboard("diff: --host: no sample".to_owned()));
+        }
         DiffSide::Now => return Reader::open_live(plan, Wants::recording())?.poll(),
         DiffSide::Recording(path, at) => (path.as_path(), *at),
         DiffSide::Moment(at) => {

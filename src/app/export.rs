@@ -3,7 +3,7 @@
 use super::exit_status::{ExitStatus, RunError};
 use super::print::print_error;
 use super::reader::{Extent, Reader};
-use super::{list, listing};
+use super::{fleet, list, listing};
 use crate::cli::args::ExportFormat;
 use crate::cli::export::ExportPlan;
 use crate::cli::{Plan, UsageError, user_file};
@@ -16,7 +16,7 @@ use crate::table::Table;
 use crate::view::View;
 use crate::view::sort::{self, SortKey};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -60,6 +60,9 @@ pub(super) fn run(plan: &Plan, export: &ExportPlan) -> Result<ExitStatus, RunErr
     for note in &moments.notes {
         let _ = writeln!(io::stderr(), "{note}");
     }
+    if moments.partial {
+        return Ok(ExitStatus::Partial);
+    }
     if counts.rows > 0 {
         return Ok(ExitStatus::Success);
     }
@@ -69,9 +72,13 @@ pub(super) fn run(plan: &Plan, export: &ExportPlan) -> Result<ExitStatus, RunErr
 
 /// Snapshots of the samples to write.
 struct Moments {
-    reader: Reader,
-    next: Option<Arc<Snapshot>>,
+    /// Reader of a recording, or of this machine.
+    reader: Option<Reader>,
+    /// Snapshots that were read: the first one, or those of several hosts.
+    ready: VecDeque<Arc<Snapshot>>,
     notes: BTreeSet<String>,
+    /// Some hosts did not answer.
+    partial: bool,
 }
 
 /// Rows and samples that were written.
@@ -89,26 +96,39 @@ fn open(plan: &Plan, export: &ExportPlan) -> Result<Moments, RunError> {
         let why = format!("{noun} of this machine are printed as they happen: use sockscope {command}");
         return Err(UsageError(format!("export: {why}")).into());
     }
+    // Rates need two polls, whether they are shown or filtered on.
+    let over_time = list.columns.iter().chain(&list.compared_columns()).any(|c| c.is_over_time());
+    if plan.hosts.is_named() {
+        let (snaps, partial) = fleet::snapshots(plan, listing::wants(list), over_time)?;
+        return Ok(Moments { reader: None, ready: snaps.into(), notes: BTreeSet::new(), partial });
+    }
     let extent = Extent { whole: true, one_moment: true, every: export.every, events };
     let mut reader = Reader::open_extent(plan, listing::wants(list), extent)?;
     reader.keep_events(0);
     let mut next = reader.poll_next()?;
-    // Rates need two polls, whether they are shown or filtered on.
-    let over_time = list.columns.iter().chain(&list.compared_columns()).any(|c| c.is_over_time());
     if over_time && !reader.is_recorded() {
         std::thread::sleep(plan.interval());
         next = reader.poll_next()?;
     }
-    Ok(Moments { reader, next, notes: BTreeSet::new() })
+    let ready = next.into_iter().collect();
+    Ok(Moments { reader: Some(reader), ready, notes: BTreeSet::new(), partial: false })
 }
 
 impl Moments {
-    /// The next snapshot; live there is one.
+    /// The next snapshot; live there is one for each host.
     fn next(&mut self) -> Result<Option<Arc<Snapshot>>, RunError> {
-        if let Some(first) = self.next.take() {
-            return Ok(Some(first));
+        if let Some(ready) = self.ready.pop_front() {
+            return Ok(Some(ready));
         }
-        if self.reader.is_recorded() { self.reader.poll_next() } else { Ok(None) }
+        match &mut self.reader {
+            Some(reader) if reader.is_recorded() => reader.poll_next(),
+            _ => Ok(None),
+        }
+    }
+
+    /// True if a time, nanoseconds since 1970, is in the span of the command line.
+    fn spans(&self, unix_ns: u64) -> bool {
+        self.reader.as_ref().is_none_or(|reader| reader.spans(unix_ns))
     }
 }
 
@@ -141,7 +161,7 @@ fn write<W: Write + Send>(
         let mut rows = view.arrange(&snap).rows;
         listing::resolve_hosts(list, &snap, &rows);
         if list.table.is_stream() {
-            rows.retain(|r| moments.reader.spans(list.table.unix_ns(&snap, *r as usize)));
+            rows.retain(|r| moments.spans(list.table.unix_ns(&snap, *r as usize)));
         }
         let rows = TimedRows { snap: &snap, table: list.table, columns: &columns, rows: &rows };
         sink.write(&rows).map_err(failed)?;

@@ -5,11 +5,12 @@
 //! are shown. The column `hostname` has the name under which the host was given, which is unique where the host's own name need
 //! not be.
 
-use super::environment;
 use super::exit_status::RunError;
+use super::open_source::methods;
 use super::print::print_error;
+use super::{copy_agent, environment};
 use crate::cli::{Plan, UsageError};
-use crate::collect::remote::{Remote, RemoteEnd, SshCommand, check_host};
+use crate::collect::remote::{Remote, RemoteEnd, SshCommand, check_host, share_of_memory};
 use crate::derive::Engine;
 use crate::model::{AlertRules, Hosts, Sample, Services, Snapshot, Wants};
 use std::io::{self, IsTerminal};
@@ -20,6 +21,8 @@ use std::time::{Duration, Instant};
 const CONNECT: Duration = Duration::from_secs(30);
 /// Time in which it does if `ssh` may ask.
 const CONNECT_ASKING: Duration = Duration::from_secs(120);
+/// Time in which it does if a program may be copied to it first.
+const CONNECT_COPYING: Duration = Duration::from_secs(300);
 /// Time in which a connected host answers.
 const ANSWER: Duration = Duration::from_secs(10);
 /// Shortest and longest time until a host that ended is connected again.
@@ -66,6 +69,9 @@ impl Fleet {
             // Several could ask for a password at the same time.
             batch: names.len() > 1 || !io::stderr().is_terminal(),
             agent: words(&plan.settings.agent.0, &AGENT),
+            methods: methods(plan),
+            memory: share_of_memory(names.len()),
+            copy: copy_agent::program(plan)?,
         };
         let now = Instant::now();
         let member = |name: &String| Member {
@@ -104,9 +110,20 @@ impl Fleet {
         }
     }
 
+    /// Changes what the next polls read.
+    pub(super) fn set_wants(&mut self, wants: Wants) {
+        self.wants = wants;
+    }
+
     /// Hosts without rows in the last poll, with the reason.
     pub(super) fn missing(&self) -> impl Iterator<Item = (&str, &str)> {
         self.members.iter().filter_map(|m| Some((&*m.name, m.reason.as_deref()?)))
+    }
+
+    /// Data that the agent of a host cannot read, in one line; `None` if there is none.
+    pub(super) fn unreadable(&self, host: &str) -> Option<String> {
+        let member = self.members.iter().find(|m| &*m.name == host)?;
+        member.remote.as_ref()?.hello()?.unreadable()
     }
 
     /// Polls all hosts at once: the number of each that answered, with its sample. A host that does not answer, or that ended, is
@@ -116,7 +133,11 @@ impl Fleet {
         for m in &mut self.members {
             m.ask(&self.ssh, &self.wants, now);
         }
-        let connect = if self.ssh.batch { CONNECT } else { CONNECT_ASKING };
+        let connect = match (&self.ssh.copy, self.ssh.batch) {
+            (Some(_), _) => CONNECT_COPYING,
+            (None, true) => CONNECT,
+            (None, false) => CONNECT_ASKING,
+        };
         let mut out = Vec::new();
         for (i, m) in self.members.iter_mut().enumerate() {
             let limit = match (m.late, m.answered) {
@@ -142,6 +163,21 @@ impl Fleet {
         };
         samples.into_iter().filter_map(step).collect()
     }
+}
+
+/// Snapshots of the hosts of the plan, after a second poll if their rates are needed; true if a host has none.
+pub(super) fn snapshots(
+    plan: &Plan,
+    wants: Wants,
+    over_time: bool,
+) -> Result<(Vec<Arc<Snapshot>>, bool), RunError> {
+    let mut fleet = Fleet::open(plan, wants)?;
+    let mut polled = fleet.poll();
+    if over_time {
+        std::thread::sleep(plan.interval());
+        polled = fleet.poll();
+    }
+    Ok((polled.into_iter().map(|(_, snap)| snap).collect(), fleet.missing().next().is_some()))
 }
 
 impl Member {
@@ -199,6 +235,7 @@ impl Member {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::collect::remote::Methods;
 
     fn member() -> Member {
         Member {
@@ -214,7 +251,14 @@ mod tests {
 
     fn ssh(script: &str) -> SshCommand {
         let program = ["sh", "-c", script].map(str::to_owned).to_vec();
-        SshCommand { program, batch: true, agent: Vec::new() }
+        SshCommand {
+            program,
+            batch: true,
+            agent: Vec::new(),
+            methods: Methods::default(),
+            memory: 1 << 30,
+            copy: None,
+        }
     }
 
     #[test]

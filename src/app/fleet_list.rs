@@ -2,13 +2,15 @@
 
 use super::exit_status::{ExitStatus, RunError};
 use super::fleet::Fleet;
-use super::list::{read_errors, unavailable};
+use super::list::{WAIT_INTERVAL, read_errors, unavailable};
 use super::listing::{self, resolve_all_hosts, resolve_hosts, view, wants};
+use super::print::print_error;
 use super::watch::{Events, is_closed_within};
-use crate::cli::list_plan::ListPlan;
+use crate::cli::list_plan::{ListPlan, Wait};
 use crate::cli::{Plan, UsageError};
-use crate::format::Column;
-use crate::model::{Snapshot, StateSet, Verify};
+use crate::diagnose::visibility::hidden;
+use crate::format::{Column, Style, duration};
+use crate::model::{Snapshot, StateSet, Verify, Wants};
 use crate::output::{Format, Grid, HostRows};
 use crate::table::with_namespaces;
 use crate::view::Arranged;
@@ -29,6 +31,9 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
     if let Some(every) = list.watch {
         return watch(plan, list, every);
     }
+    if let Some(wait) = &list.wait {
+        return wait_for(plan, list, wait);
+    }
     let mut fleet = Fleet::open(plan, wants(list))?;
     let mut polled = fleet.poll();
     if list.columns.iter().chain(&list.compared_columns()).any(|c| c.is_over_time()) {
@@ -36,18 +41,29 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
         polled = fleet.poll();
     }
     let snaps: Vec<Arc<Snapshot>> = polled.into_iter().map(|(_, snap)| snap).collect();
+    print(plan, list, &fleet, &snaps)
+}
+
+/// Prints the rows, and on standard error what is missing from them.
+pub(super) fn print(
+    plan: &Plan,
+    list: &ListPlan,
+    fleet: &Fleet,
+    snaps: &[Arc<Snapshot>],
+) -> Result<ExitStatus, RunError> {
     let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
-    let status = write(&mut out, plan, list, &snaps, None)?;
+    let status = write(&mut out, plan, list, snaps, None)?;
     out.flush().map_err(RunError::stdout)?;
     drop(out);
     let interactive = list.format == Format::Table && io::stderr().is_terminal();
-    for snap in &snaps {
-        for line in unavailable(list, snap).into_iter().chain(read_errors(snap, interactive)) {
+    for snap in snaps {
+        let agent = fleet.unreadable(&snap.sample.host).filter(|_| interactive && !hidden(snap).is_empty());
+        for line in unavailable(list, snap).into_iter().chain(read_errors(snap, interactive)).chain(agent) {
             let line = line.strip_prefix("sockscope: ").unwrap_or(&line);
             let _ = writeln!(io::stderr(), "sockscope: {}: {line}", snap.sample.host);
         }
     }
-    Ok(partial(&fleet, status))
+    Ok(partial(fleet, status))
 }
 
 /// The status of a command whose hosts did not all answer.
@@ -62,7 +78,11 @@ fn merged(list: &ListPlan, snaps: &[Arc<Snapshot>]) -> (Vec<Arranged>, Vec<(u32,
         .iter()
         .map(|snap| {
             resolve_all_hosts(list, snap);
-            let rows = view.arrange(snap);
+            let mut rows = view.arrange(snap);
+            if let Some(wait) = &list.wait {
+                let matcher = wait.filter.over(snap);
+                rows.rows.retain(|r| matcher.matches(*r as usize));
+            }
             resolve_hosts(list, snap, &rows.rows);
             rows
         })
@@ -110,11 +130,30 @@ fn write(
     listing::write_grid(out, plan, list, grid, snaps.first().map(|s| &**s), optional.len())
 }
 
+/// Polls until a row of any host matches, then prints the matching rows.
+fn wait_for(plan: &Plan, list: &ListPlan, wait: &Wait) -> Result<ExitStatus, RunError> {
+    let start = Instant::now();
+    let every = plan.settings.interval.set().unwrap_or(WAIT_INTERVAL);
+    let mut fleet = Fleet::open(plan, Wants { verify: Verify::All, ..wants(list) })?;
+    loop {
+        let snaps: Vec<Arc<Snapshot>> = fleet.poll().into_iter().map(|(_, snap)| snap).collect();
+        if merged(list, &snaps).0.iter().any(|arranged| !arranged.rows.is_empty()) {
+            return print(plan, list, &fleet, &snaps);
+        }
+        let left = wait.timeout.map_or(every, |timeout| timeout.saturating_sub(start.elapsed()));
+        if left.is_zero() {
+            let waited = duration(start.elapsed().as_secs_f64(), &Style::default());
+            print_error(&format!("timed out after {waited}"));
+            return Ok(partial(&fleet, ExitStatus::NoMatch));
+        }
+        std::thread::sleep(every.min(left));
+    }
+}
+
 /// Prints the listing at every interval until the output pipe is closed or the timeout is over.
 fn watch(plan: &Plan, list: &ListPlan, every: Duration) -> Result<ExitStatus, RunError> {
     let wants = wants(list);
-    let mut fleet =
-        Fleet::open(plan, crate::model::Wants { states: StateSet::ALL, verify: Verify::All, ..wants })?;
+    let mut fleet = Fleet::open(plan, Wants { states: StateSet::ALL, verify: Verify::All, ..wants })?;
     let mut events: Vec<Events> = fleet.names().map(|_| Events::default()).collect();
     let deadline = list.watch_timeout.map(|t| Instant::now() + t);
     let mut first = true;

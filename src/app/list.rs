@@ -21,7 +21,7 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 /// Poll interval of `--wait-for` if none was set.
-const WAIT_INTERVAL: Duration = Duration::from_millis(200);
+pub(super) const WAIT_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Prints the listing.
 pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> {

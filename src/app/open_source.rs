@@ -6,6 +6,7 @@ use super::print::print_error;
 use crate::cli::moment::MomentArg;
 use crate::cli::settings::value::EventsArg;
 use crate::cli::{Plan, UsageError, user_file};
+use crate::collect::remote::Methods;
 use crate::collect::scenario::{SCENARIOS, Scenario, ScenarioSource};
 use crate::collect::{Choice, Engines, EventMethod, RecordedSource, Source};
 use crate::format::did_you_mean;
@@ -102,13 +103,32 @@ pub(super) fn open_live_in(plan: &Plan, engines: Engines, netns: Netns) -> Resul
     )?)
 }
 
+/// Sources of events as settings name them.
+const EVENT_METHODS: [(EventsArg, EventMethod); 4] = [
+    (EventsArg::Auto, EventMethod::Auto),
+    (EventsArg::Bpf, EventMethod::Bpf),
+    (EventsArg::SockDiag, EventMethod::SockDiag),
+    (EventsArg::Off, EventMethod::Off),
+];
+
 /// The source of events that the settings name.
-pub(super) const fn event_method(plan: &Plan) -> EventMethod {
-    match plan.settings.events {
-        EventsArg::Auto => EventMethod::Auto,
-        EventsArg::Bpf => EventMethod::Bpf,
-        EventsArg::SockDiag => EventMethod::SockDiag,
-        EventsArg::Off => EventMethod::Off,
+pub(super) fn event_method(plan: &Plan) -> EventMethod {
+    let named = EVENT_METHODS.iter().find(|(arg, _)| *arg == plan.settings.events);
+    named.map_or(EventMethod::Auto, |(_, method)| *method)
+}
+
+/// The setting that names a source of events.
+pub(super) fn event_method_arg(method: EventMethod) -> EventsArg {
+    let named = EVENT_METHODS.iter().find(|(_, m)| *m == method);
+    named.map_or(EventsArg::Auto, |(arg, _)| *arg)
+}
+
+/// Methods by which agents read for this plan.
+pub(super) fn methods(plan: &Plan) -> Methods {
+    Methods {
+        owners: plan.owners(),
+        events: Some(event_method(plan)).filter(|m| *m != EventMethod::Auto),
+        no_engine: plan.settings.no_engine,
     }
 }
 

@@ -3,9 +3,9 @@
 use super::environment::TerminalEnv;
 use super::exit_status::{ExitStatus, RunError};
 use super::export::by_time;
-use super::listing;
 use super::print::print_error;
 use super::reader::{Extent, Reader};
+use super::{fleet, listing};
 use crate::cli::query::QueryPlan;
 use crate::cli::{Plan, UsageError};
 use crate::format::{Align, Column, Kind, Value, Width, width};
@@ -24,14 +24,13 @@ const ROWS: usize = 1024;
 pub(super) fn run(plan: &Plan, query: &QueryPlan) -> Result<ExitStatus, RunError> {
     let mut db = Database::new(Statement::parse(&query.sql)?)?;
     let sources = db.statement().sources().to_vec();
-    if !sources.is_empty() {
-        load(plan, query, &sources, &mut db)?;
-    }
-    db.answer(|answer| print(plan, query, answer))?
+    let partial = !sources.is_empty() && load(plan, query, &sources, &mut db)?;
+    let status = db.answer(|answer| print(plan, query, answer))??;
+    Ok(if partial { ExitStatus::Partial } else { status })
 }
 
-/// Fills the tables that the statement reads.
-fn load(plan: &Plan, query: &QueryPlan, sources: &[Source], db: &mut Database) -> Result<(), RunError> {
+/// Fills the tables that the statement reads; true if some hosts did not answer.
+fn load(plan: &Plan, query: &QueryPlan, sources: &[Source], db: &mut Database) -> Result<bool, RunError> {
     let stream = sources.iter().find(|s| s.table.is_stream()).map(|s| s.table);
     let events = stream.is_some();
     if let Some(table) = stream
@@ -47,18 +46,27 @@ fn load(plan: &Plan, query: &QueryPlan, sources: &[Source], db: &mut Database) -
         let why = format!("--every leaves out samples, and with them {noun}: not with the table {noun}");
         return Err(UsageError(format!("query: {why}")).into());
     }
+    let over_time = sources.iter().flat_map(|s| &s.columns).any(|c| c.is_over_time());
+    // In a stable order, whatever the statement does with it.
+    let view = |s: &Source| View { sort: by_time(s.table), ..View::new(s.table) };
+    let views: Vec<View> = sources.iter().map(view).collect();
+    if plan.hosts.is_named() {
+        let (snaps, partial) = fleet::snapshots(plan, wants(sources), over_time)?;
+        for snap in &snaps {
+            for (source, view) in sources.iter().zip(&views) {
+                db.add(source, snap, &view.arrange(snap).rows)?;
+            }
+        }
+        return Ok(partial);
+    }
     let extent = Extent { every: query.every, events, one_moment: true, whole: false };
     let mut reader = Reader::open_extent(plan, wants(sources), extent)?;
     reader.keep_events(0);
     let mut next = reader.poll_next()?;
-    let over_time = sources.iter().flat_map(|s| &s.columns).any(|c| c.is_over_time());
     if over_time && !reader.is_recorded() {
         std::thread::sleep(plan.interval());
         next = reader.poll_next()?;
     }
-    // In a stable order, whatever the statement does with it.
-    let view = |s: &Source| View { sort: by_time(s.table), ..View::new(s.table) };
-    let views: Vec<View> = sources.iter().map(view).collect();
     while let Some(snap) = next {
         // With events one sample more is read.
         let in_span = reader.spans(snap.sample.at.unix_ns);
@@ -73,7 +81,7 @@ fn load(plan: &Plan, query: &QueryPlan, sources: &[Source], db: &mut Database) -
         }
         next = if reader.is_recorded() { reader.poll_next()? } else { None };
     }
-    Ok(())
+    Ok(false)
 }
 
 /// Data that the columns need.

@@ -1,14 +1,15 @@
 //! The command line as typed: parser, help, manual page and completions come from this definition.
 
+mod global;
 mod serve;
 #[cfg(feature = "ship")]
 mod ship;
 
 use super::equivalents;
-use super::settings::flags::{GLOBAL, SettingFlags};
 use super::ss_flags::SsFlags;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+pub use global::Global;
 use serve::SERVE_EXAMPLES;
 pub use serve::Serve;
 #[cfg(feature = "ship")]
@@ -698,66 +699,6 @@ fn formats(shown: &[FormatArg]) -> impl TypedValueParser<Value = FormatArg> + us
     let value = |f: &FormatArg| f.to_possible_value().map(|v| v.hide(!shown.contains(f)));
     PossibleValuesParser::new(FormatArg::value_variants().iter().filter_map(value))
         .try_map(|name| FormatArg::from_str(&name, true))
-}
-
-/// Flags that every command takes.
-#[derive(Debug, Clone, ClapArgs)]
-pub struct Global {
-    /// Flags made from the settings.
-    #[command(flatten)]
-    pub settings: SettingFlags,
-    /// Read a captured /proc tree instead of this machine
-    #[arg(long, global = true, help_heading = GLOBAL, value_name = "DIR")]
-    pub proc_root: Option<PathBuf>,
-    /// Show demo data instead of this machine: a scenario by name or file [default scenario: busy-web]
-    #[arg(long, global = true, help_heading = GLOBAL, value_name = "SCENARIO", num_args = 0..=1, require_equals = true, default_missing_value = "busy-web", conflicts_with_all = ["proc_root", "backend", "netns"])]
-    pub demo: Option<String>,
-    /// Read a recording instead of this machine: a directory or a file of `record`
-    #[arg(
-        long,
-        global = true,
-        help_heading = GLOBAL,
-        value_name = "RECORDING",
-        help = "Read a recording instead of this machine: a directory or a file of record",
-        conflicts_with_all = ["proc_root", "demo", "backend", "netns"]
-    )]
-    pub from: Option<PathBuf>,
-    /// Moment of the recording (UTC): 02:13, 2026-11-26T02:13:05, -5m [default: the last sample]
-    #[arg(long, global = true, help_heading = GLOBAL, value_name = "TIME", allow_hyphen_values = true)]
-    pub at: Option<String>,
-    /// Span of the recording, from START to END: rows of every sample with --format ndjson, export and query; its events
-    #[arg(
-        long,
-        global = true,
-        help_heading = GLOBAL,
-        value_names = ["START", "END"],
-        num_args = 2,
-        allow_hyphen_values = true,
-        conflicts_with = "at"
-    )]
-    pub between: Vec<String>,
-    /// Read other hosts by ssh, each with a sockscope in its PATH: names as ssh takes them, 'web-*' by the names in ~/.ssh/config
-    #[arg(
-        long,
-        global = true,
-        help_heading = GLOBAL,
-        value_name = "HOST,…",
-        value_delimiter = ',',
-        conflicts_with_all = ["proc_root", "demo", "from", "at", "between", "backend", "netns"]
-    )]
-    pub host: Vec<String>,
-    /// Read the hosts of a file by ssh: one a line, # begins a comment
-    #[arg(
-        long,
-        global = true,
-        help_heading = GLOBAL,
-        value_name = "FILE",
-        conflicts_with_all = ["proc_root", "demo", "from", "at", "between", "backend", "netns"]
-    )]
-    pub hosts: Option<PathBuf>,
-    /// Configuration file [default: ~/.config/sockscope/config.toml]
-    #[arg(long, global = true, help_heading = GLOBAL, value_name = "FILE")]
-    pub config: Option<PathBuf>,
 }
 
 #[cfg(test)]

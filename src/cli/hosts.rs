@@ -3,6 +3,7 @@
 use super::args::{Args, Command};
 use super::error::UsageError;
 use super::user_file;
+use crate::model::text::escape;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -20,10 +21,12 @@ pub struct HostsPlan {
     pub names: Vec<String>,
     /// A flag named hosts.
     named: bool,
+    /// Copy a program to hosts without one; within, the file unless it is this one.
+    pub copy_agent: Option<Option<PathBuf>>,
 }
 
 /// Commands that take hosts.
-const COMMANDS: &str = "list, ports, processes, peers, limits, forwards, map, check, events, dns and record";
+const COMMANDS: &str = "list, ports, processes, peers, limits, forwards, map, who, check, events, dns, diff, export, query and record";
 
 impl HostsPlan {
     /// The hosts of `--host` and `--hosts`.
@@ -39,7 +42,13 @@ impl HostsPlan {
         if named {
             takes_hosts(args)?;
         }
-        Ok(Self { names, named })
+        let copy_agent = flags.copy_agent.clone();
+        if copy_agent.is_some() && !named {
+            return Err(UsageError(
+                "--copy-agent requires --host: it is for hosts without sockscope".to_owned(),
+            ));
+        }
+        Ok(Self { names, named, copy_agent })
     }
 
     /// True if hosts are read instead of this machine.
@@ -82,14 +91,27 @@ impl HostsPlan {
 
 /// Refuses commands that read this machine alone.
 fn takes_hosts(args: &Args) -> Result<(), UsageError> {
-    if let Some(list) = args.command.as_ref().and_then(Command::listing) {
-        return match list.wait_for {
-            Some(_) => Err(UsageError("--host cannot be combined with --wait-for".to_owned())),
-            None => Ok(()),
-        };
+    if args.command.as_ref().and_then(Command::listing).is_some() {
+        return Ok(());
     }
+    let there = |command: &str, why: &str| {
+        let host = args.global.host.first().map_or_else(|| "HOST".into(), |name| escape(name));
+        Err(UsageError(format!("--host: {command} {why}: ssh {host} sockscope {command} …")))
+    };
     match &args.command {
-        Some(Command::Events(_) | Command::Dns(_) | Command::Record(_) | Command::Check(_)) => Ok(()),
+        Some(
+            Command::Events(_)
+            | Command::Dns(_)
+            | Command::Record(_)
+            | Command::Check(_)
+            | Command::Who(_)
+            | Command::Diff(_)
+            | Command::Export(_),
+        ) => Ok(()),
+        #[cfg(feature = "sql")]
+        Some(Command::Query(_)) => Ok(()),
+        Some(Command::Kill(_)) => there("kill", "acts on the machine on which it runs"),
+        Some(Command::Why(_)) => there("why", "reads more than an agent sends"),
         None | Some(Command::Top(_)) => {
             let why = "--host: the dashboard shows this machine alone; rows of hosts: sockscope list -w --host HOST";
             Err(UsageError(why.to_owned()))
@@ -215,6 +237,7 @@ mod tests {
         let plan = |names: &[&str]| HostsPlan {
             names: names.iter().map(|n| (*n).to_owned()).collect(),
             named: true,
+            copy_agent: None,
         };
         let resolved = plan(&["db", "web-*", "web-1", "root@x"]).resolve(Some(&ssh)).unwrap();
         assert_eq!(resolved, ["db", "web-1", "web-2", "web-3", "web-4", "root@x"]);

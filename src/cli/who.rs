@@ -54,7 +54,8 @@ impl WhoPlan {
             }
             out
         };
-        let columns = "proto,state,local,owner,fd,user,unit,container";
+        let named = |columns: &str| format!("{}{columns}", if inputs.hosts { "hostname," } else { "" });
+        let columns = &named("proto,state,local,owner,fd,user,unit,container");
         let sockets = terms("local_addr", "lport");
         let plan = |table, list: List| ListPlan::new(table, &list, inputs).map_err(|_| invalid());
         Ok(Self {
@@ -63,7 +64,7 @@ impl WhoPlan {
             connected: plan(&SOCKETS, list(sockets, columns))?,
             forwards: plan(
                 &FORWARDS,
-                list(terms("host", "host_port"), "proto,host,by,target,process,container"),
+                list(terms("host", "host_port"), &named("proto,host,by,target,process,container")),
             )?,
         })
     }

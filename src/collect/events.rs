@@ -31,6 +31,7 @@ use rustc_hash::FxHashMap;
 use rustix::event::epoll;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::OwnedFd;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -48,7 +49,8 @@ const BUSY_BYTES: usize = 32 << 10;
 const BUFFER_LEN: usize = 16 << 10;
 
 /// Request for a source of events.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum EventMethod {
     /// The best that is available.
     #[default]

@@ -8,12 +8,17 @@
 //! What an agent sends is as trustworthy as its host: sizes are bounded before anything is read, texts are escaped where they
 //! are shown, and a stream that is wrong in one place is not used from there on.
 
+mod copy;
 mod frame_source;
 mod hello;
 mod message;
+mod methods;
+mod sha256;
 mod ssh;
 
+pub use copy::{AgentBinary, CopyError};
 pub use frame_source::FrameSource;
 pub use hello::{Agreed, Hello};
 pub use message::{Inbox, Item, Kind, Request, StreamError, message, request};
-pub use ssh::{Remote, RemoteEnd, SshCommand, check_host};
+pub use methods::Methods;
+pub use ssh::{Remote, RemoteEnd, SshCommand, check_host, share_of_memory};

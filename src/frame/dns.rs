@@ -75,7 +75,7 @@ pub(super) fn read(table: &TableReader<'_>) -> Result<Vec<DnsQuery>, FrameError>
         process: None,
         uid: None,
     };
-    let mut rows = table.rows(&[], blank);
+    let mut rows = table.rows(&[], blank)?;
     table.columns(&COLUMNS, &mut rows, &[])?;
     Ok(rows)
 }

@@ -104,7 +104,7 @@ pub(super) fn read(table: &TableReader<'_>) -> Result<Vec<Event>, FrameError> {
         from: None,
         state_us: None,
     };
-    let mut rows = table.rows(&[], blank);
+    let mut rows = table.rows(&[], blank)?;
     table.columns(&COLUMNS, &mut rows, &[])?;
     Ok(rows)
 }

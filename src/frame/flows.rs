@@ -52,7 +52,7 @@ pub(super) fn read(table: &TableReader<'_>, old: &Sample) -> Result<Vec<Flow>, F
         zone: 0,
         id: 0,
     };
-    let mut rows = table.rows(&old.flows, blank);
+    let mut rows = table.rows(&old.flows, blank)?;
     table.columns(&COLUMNS, &mut rows, &old.flows)?;
     Ok(rows)
 }

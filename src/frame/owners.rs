@@ -90,7 +90,7 @@ pub(super) fn put_namespaces(new: &Sample, old: &Sample) -> Option<Vec<u8>> {
 
 /// Reads the table of [`Sample::netns_by_pid`].
 pub(super) fn read_namespaces(table: &TableReader<'_>, old: &Sample) -> Result<Vec<InNamespace>, FrameError> {
-    let mut rows = table.rows(&old.netns_by_pid, || (0, 0));
+    let mut rows = table.rows(&old.netns_by_pid, || (0, 0))?;
     table.columns(&NAMESPACE_COLUMNS, &mut rows, &old.netns_by_pid)?;
     Ok(rows)
 }

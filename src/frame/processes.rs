@@ -127,6 +127,14 @@ pub(super) fn pair(new: &Sample, old: &Sample) -> Pairs {
     Pairs::by_sorted_key(&new.processes, &old.processes, |p| p.info.pid.into(), key)
 }
 
+/// Bytes of the texts of a process.
+pub(super) fn texts_len(p: &Process) -> usize {
+    let info = &p.info;
+    let targets: usize = p.fd_targets.iter().map(|t| t.path.len() + size_of_val(&*t.fds)).sum();
+    let cgroup = info.cgroup.as_ref().map_or(0, |c| c.len());
+    info.comm.len() + info.cmdline.len() + cgroup + targets + p.freezer.as_ref().map_or(0, |f| f.len())
+}
+
 pub(super) fn put(new: &Sample, old: &Sample, pairs: &Pairs) -> Option<Vec<u8>> {
     let (rows, before) = (&*new.processes, &*old.processes);
     let mut table = TableWriter::new(pairs, before.len(), 0);
@@ -152,7 +160,7 @@ pub(super) fn read(table: &TableReader<'_>, old: &Sample) -> Result<Vec<Process>
         halted: None,
         freezer: None,
     };
-    let mut rows = table.rows(&old.processes, blank);
+    let mut rows = table.rows(&old.processes, blank)?;
     table.columns(&COLUMNS, &mut rows, &old.processes)?;
     Ok(rows)
 }

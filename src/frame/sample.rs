@@ -1,5 +1,6 @@
 //! Samples as payloads of frames.
 
+use super::memory::{MAX_MEMORY, Memory};
 use super::pairs::Pairs;
 use super::parts::{self, NUMBER_PARTS, PARTS, Split};
 use super::summary;
@@ -126,16 +127,29 @@ fn follows(sample: &Sample, old: &Sample) -> bool {
 }
 
 /// Reads frames as samples.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Decoder {
     last: Option<(Sample, Vec<Split>)>,
     buffers: sockets::Buffers,
+    /// Limit of the memory of one sample, bytes.
+    memory: u64,
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self { last: None, buffers: sockets::Buffers::default(), memory: MAX_MEMORY }
+    }
 }
 
 impl Decoder {
     /// A decoder whose first frame must be a key frame.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Refuses samples that take more memory, bytes. The previous sample and the frame are held beside it.
+    pub const fn within(&mut self, memory: u64) {
+        self.memory = memory;
     }
 
     /// Forgets the sample before, as after a gap.
@@ -150,7 +164,9 @@ impl Decoder {
 
     /// Reads one frame. After an error the next frame must be a key frame.
     pub fn frame(&mut self, head: &FrameHead, body: &[u8]) -> Result<&Sample, FrameError> {
-        let payload = wire::payload_of(head, body)?;
+        let memory = Memory::new(self.memory);
+        let payload = wire::payload_within(head, body, self.memory)?;
+        memory.take(payload.len())?;
         let last = self.last.take();
         let base = match head.kind {
             FrameKind::Key => {
@@ -162,7 +178,7 @@ impl Decoder {
             FrameKind::Delta => Some(last.ok_or(FrameError::NoKey)?),
             FrameKind::End => return Err(FrameError::Malformed("frame kind")),
         };
-        let mut read = decode(head.at, &payload, base, &mut self.buffers)?;
+        let mut read = decode(head.at, &payload, base, &mut self.buffers, &memory)?;
         read.0.redacted = head.redacted;
         Ok(&self.last.insert(read).0)
     }
@@ -173,6 +189,7 @@ fn decode(
     payload: &[u8],
     base: Option<(Sample, Vec<Split>)>,
     buffers: &mut sockets::Buffers,
+    memory: &Memory,
 ) -> Result<(Sample, Vec<Split>), FrameError> {
     let mut sections: Vec<(&[u8], &[u8])> = Vec::new();
     let mut input = Input::new(payload, "payload");
@@ -191,16 +208,18 @@ fn decode(
     let elapsed_ns = at.boot_ns.saturating_sub(old.at.boot_ns);
     let mut new = Sample { at, ..nothing() };
     for part in PARTS {
+        memory.take(section(part.name).map_or(0, |json| json.len() * JSON_COST))?;
         parts::read(part, section(part.name), &mut new, &old)?;
     }
     for (part, state) in NUMBER_PARTS.iter().zip(&mut numbers) {
+        memory.take(section(part.name).map_or(0, |json| json.len() * JSON_COST))?;
         parts::read_numbers(part, section(part.name), &mut new, state)?;
     }
     // Each new row takes bytes in at least one column, unless it equals the row before it.
     let budget = payload.len() as u64 * ROWS_PER_BYTE;
     let table = |name: &'static str, old_rows: usize| {
         let data = section(name).map(|data| Input::new(data, name));
-        data.map(|data| TableReader::new(data, old_rows, budget, elapsed_ns)).transpose()
+        data.map(|data| TableReader::new(data, old_rows, budget, elapsed_ns, memory)).transpose()
     };
     let process_pairs;
     match table(table_name::PROCESSES, old.processes.len())? {
@@ -224,12 +243,12 @@ fn decode(
     };
     let sockets_table = match table(table_name::SOCKETS, old.sockets.len())? {
         Some(t) => t,
-        None => TableReader::unchanged(old.sockets.len(), elapsed_ns),
+        None => TableReader::unchanged(old.sockets.len(), elapsed_ns, memory),
     };
     sockets::read(&sockets_table, &mut new, &old, std::mem::take(buffers))?;
     let flows_table = match table(table_name::FLOWS, old.flows.len())? {
         Some(t) => t,
-        None => TableReader::unchanged(old.flows.len(), elapsed_ns),
+        None => TableReader::unchanged(old.flows.len(), elapsed_ns, memory),
     };
     new.flows = flows::read(&flows_table, &old)?;
     if let Some(t) = table(table_name::EVENTS, 0)? {
@@ -239,6 +258,7 @@ fn decode(
         new.dns.list = dns::read(&t)?;
     }
     check(&new)?;
+    memory.fits(new.processes.iter().map(processes::texts_len).sum())?;
     *buffers = sockets::Buffers::from_sample(old);
     Ok((new, numbers))
 }
@@ -254,7 +274,7 @@ pub(crate) fn from_payloads(mut bytes: &[u8]) -> Vec<Sample> {
         let len = (u32::from_le_bytes(*len) as usize).min(rest.len());
         let boot_ns = 1_000_000_000 * (out.len() as u64 + 1);
         let at = Stamp { boot_ns, unix_ns: boot_ns };
-        let Ok(read) = decode(at, &rest[..len], base, &mut buffers) else { break };
+        let Ok(read) = decode(at, &rest[..len], base, &mut buffers, &Memory::new(MAX_MEMORY)) else { break };
         out.push(read.0.clone());
         base = Some(read);
         bytes = &rest[len..];
@@ -281,6 +301,8 @@ pub(crate) fn payloads(samples: &[Sample]) -> Vec<u8> {
 
 /// Most sections of a payload.
 const MAX_SECTIONS: usize = 1024;
+/// Memory that a byte of JSON takes: the value that it is read as, with what is read from it.
+const JSON_COST: usize = 8;
 /// Most new rows a byte of payload.
 const ROWS_PER_BYTE: u64 = 4;
 

@@ -273,7 +273,7 @@ pub(super) fn read(
         Socket::new(id, Family::Inet, Proto::Tcp, State::Closed)
     };
     (new.attrs, new.infos) = (buffers.attrs, buffers.infos);
-    let mut rows = table.rows_in(buffers.sockets, before, blank);
+    let mut rows = table.rows_in(buffers.sockets, before, blank)?;
     table.columns(&COLUMNS, &mut rows, before)?;
     let attrs = Blobs::read(table, "attrs", |j| attrs_of(old, &before[j]))?;
     let local = Blobs::read(table, "local_name", |j| name_of(old, before[j].local_name))?;
@@ -287,7 +287,10 @@ pub(super) fn read(
         arenas.push_attrs(s, attrs(i));
         s.local_name = arenas.push_name(local(i));
         s.remote_name = arenas.push_name(remote(i));
+        // Many rows can refer to one of the sample before.
+        table.memory.fits(arenas.len())?;
     }
+    table.memory.take(arenas.len())?;
     read_infos(table, &mut rows, new, old)?;
     new.sockets = rows;
     Ok(())
@@ -326,6 +329,7 @@ fn read_infos(
         }
         s.info_at = count;
         count += 1;
+        table.memory.take(len)?;
         offsets.push(Some(infos.len()));
         match old_info(table.pairs.old[i]).filter(|o| o.len() == len) {
             Some(info) => infos.extend_from_slice(info),
@@ -354,13 +358,20 @@ pub(super) struct Arenas<'a> {
     sample: &'a mut Sample,
     last: (u32, u16),
     names: rustc_hash::FxHashMap<Box<[u8]>, u32>,
+    /// Bytes of the names, of which two copies are held.
+    names_len: usize,
 }
 
 impl<'a> Arenas<'a> {
     pub(super) fn new(sample: &'a mut Sample) -> Self {
         sample.attrs.clear();
         sample.names = vec!["".into()];
-        Self { sample, last: (0, 0), names: rustc_hash::FxHashMap::default() }
+        Self { sample, last: (0, 0), names: rustc_hash::FxHashMap::default(), names_len: 0 }
+    }
+
+    /// Bytes in the arenas.
+    fn len(&self) -> usize {
+        self.sample.attrs.len() + self.names_len
     }
 
     /// Attributes of the next row. Equal ones of consecutive rows are shared.
@@ -383,6 +394,7 @@ impl<'a> Arenas<'a> {
             return *known;
         }
         let index = self.sample.names.len() as u32;
+        self.names_len += 2 * (name.len() + size_of::<Box<str>>());
         self.sample.names.push(String::from_utf8_lossy(name).into());
         self.names.insert(name.into(), index);
         index

@@ -2,6 +2,7 @@
 
 use super::FrameError;
 use super::ints::{Change, Coding, Moves};
+use super::memory::Memory;
 use super::pairs::{NEW, Pairs};
 use super::texts::{Text, Values};
 use super::varint::{Input, put_bytes};
@@ -257,7 +258,11 @@ pub(super) struct TableReader<'a> {
     pub(super) pairs: Pairs,
     elapsed_ns: u64,
     columns: Vec<(&'a [u8], u8, Input<'a>)>,
+    pub(super) memory: &'a Memory,
 }
+
+/// Memory that a row takes beside its fields while the table is read: its counterpart, and where its texts are.
+const ROW_COST: usize = 32;
 
 /// Most columns of one table.
 const MAX_COLUMNS: usize = 1024;
@@ -268,7 +273,12 @@ impl<'a> TableReader<'a> {
         old_rows: usize,
         budget: u64,
         elapsed_ns: u64,
+        memory: &'a Memory,
     ) -> Result<Self, FrameError> {
+        // Before anything is allocated for that many.
+        let mut head = input;
+        let rows = head.int()?;
+        memory.take(usize::try_from(rows).unwrap_or(usize::MAX).saturating_mul(ROW_COST))?;
         let pairs = Pairs::read(&mut input, old_rows, budget)?;
         let mut columns = Vec::new();
         while !input.is_empty() {
@@ -277,12 +287,12 @@ impl<'a> TableReader<'a> {
             }
             columns.push((input.bytes()?, input.byte()?, input.part()?));
         }
-        Ok(Self { pairs, elapsed_ns, columns })
+        Ok(Self { pairs, elapsed_ns, columns, memory })
     }
 
     /// Table that is not in the frame: that of the sample before, moved on by the time between them.
-    pub(super) fn unchanged(rows: usize, elapsed_ns: u64) -> Self {
-        Self { pairs: Pairs::by_position(rows, rows), elapsed_ns, columns: Vec::new() }
+    pub(super) fn unchanged(rows: usize, elapsed_ns: u64, memory: &'a Memory) -> Self {
+        Self { pairs: Pairs::by_position(rows, rows), elapsed_ns, columns: Vec::new(), memory }
     }
 
     fn column(&self, name: &str, kind: u8) -> Option<Input<'a>> {
@@ -319,16 +329,22 @@ impl<'a> TableReader<'a> {
         old: impl Fn(usize) -> Cow<'o, [u8]>,
         set: impl FnMut(usize, Text<'_>) -> bool,
     ) -> Result<(), FrameError> {
-        self.column(name, TEXT).map_or(Ok(()), |data| self.coding().read_texts(data, old, set))
+        self.column(name, TEXT).map_or(Ok(()), |data| self.coding().read_texts(data, self.memory, old, set))
     }
 
     /// Rows before their columns are read: their counterparts, or blank ones.
-    pub(super) fn rows<R: Clone>(&self, old: &[R], blank: impl Fn() -> R) -> Vec<R> {
+    pub(super) fn rows<R: Clone>(&self, old: &[R], blank: impl Fn() -> R) -> Result<Vec<R>, FrameError> {
         self.rows_in(Vec::new(), old, blank)
     }
 
     /// The same in memory that was used before.
-    pub(super) fn rows_in<R: Clone>(&self, memory: Vec<R>, old: &[R], blank: impl Fn() -> R) -> Vec<R> {
+    pub(super) fn rows_in<R: Clone>(
+        &self,
+        memory: Vec<R>,
+        old: &[R],
+        blank: impl Fn() -> R,
+    ) -> Result<Vec<R>, FrameError> {
+        self.memory.take(self.pairs.old.len().saturating_mul(size_of::<R>()))?;
         let mut out = memory;
         out.clear();
         out.reserve_exact(self.pairs.old.len());
@@ -340,7 +356,7 @@ impl<'a> TableReader<'a> {
                 out.extend_from_slice(&old[from..from + run.len]);
             }
         }
-        out
+        Ok(out)
     }
 
     /// Reads the columns of a registry into the rows: texts first, since a text can hold the kind of a row.

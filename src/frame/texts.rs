@@ -2,6 +2,7 @@
 
 use super::FrameError;
 use super::ints::Coding;
+use super::memory::Memory;
 use super::pairs::NEW;
 use super::runs::{Numbers, Sink};
 use super::varint::{Input, put, put_bytes};
@@ -126,6 +127,7 @@ impl Coding<'_> {
     pub(super) fn read_texts<'o>(
         &self,
         mut input: Input<'_>,
+        memory: &Memory,
         old: impl Fn(usize) -> Cow<'o, [u8]>,
         mut set: impl FnMut(usize, Text<'_>) -> bool,
     ) -> Result<(), FrameError> {
@@ -140,6 +142,7 @@ impl Coding<'_> {
         let mut left = (self.pairs.old.len() * MEAN_MAX).saturating_add(ALWAYS);
         let mut set = |i, text: Text<'_>| {
             left = left.checked_sub(text.value.len()).ok_or_else(|| malformed.clone())?;
+            memory.take(text.value.len())?;
             if set(i, text) { Ok(()) } else { Err(malformed.clone()) }
         };
         loop {

@@ -156,15 +156,21 @@ impl FrameHead {
 
 /// Payload of a frame, verified and decompressed.
 pub fn payload_of(head: &FrameHead, body: &[u8]) -> Result<Vec<u8>, FrameError> {
+    payload_within(head, body, MAX_PAYLOAD)
+}
+
+/// The same with a bound on its length, bytes.
+pub(super) fn payload_within(head: &FrameHead, body: &[u8], limit: u64) -> Result<Vec<u8>, FrameError> {
+    let limit = limit.min(MAX_PAYLOAD);
     if !head.matches(body) {
         return Err(FrameError::Checksum);
     }
     let damaged = |e: std::io::Error| FrameError::Compression(e.to_string());
     let mut out = Vec::new();
     let decoder = zstd::stream::read::Decoder::with_buffer(body).map_err(damaged)?;
-    let read = decoder.take(MAX_PAYLOAD + 1).read_to_end(&mut out).map_err(damaged)?;
-    if read as u64 > MAX_PAYLOAD {
-        return Err(FrameError::TooLarge { subject: "bytes", value: read as u64, limit: MAX_PAYLOAD });
+    let read = decoder.take(limit + 1).read_to_end(&mut out).map_err(damaged)?;
+    if read as u64 > limit {
+        return Err(FrameError::TooLarge { subject: "bytes", value: read as u64, limit });
     }
     Ok(out)
 }

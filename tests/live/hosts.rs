@@ -3,6 +3,9 @@
 use super::compare::check;
 use super::netns::{Program, sh};
 use crate::wait::{until, until_ok};
+use sockscope::collect::remote::Hello;
+use sockscope::frame::{FrameKind, seal};
+use sockscope::model::Stamp;
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -20,6 +23,7 @@ case $host in
 gone) echo 'ssh: Could not resolve hostname gone' >&2; exit 255 ;;
 none) exit 127 ;;
 dies) ip netns exec h1 \"$@\" | dd bs=1 count=300 2>/dev/null; exit 0 ;;
+bomb*) cat \"${0%/*}/bomb\"; exit 0 ;;
 endless) printf 'SsM1\\001\\0\\0\\0\\047\\0\\0\\0{\"protocols\":[1,1],\"schemas\":[1,1]}    '; exec cat /dev/zero ;;
 esac
 exec ip netns exec $host \"$@\"
@@ -224,6 +228,164 @@ pub(crate) fn no_agent_is_left_behind() -> Result<(), String> {
     until("no agent", || (agents() == 0).then_some(()))
 }
 
+/// `who`, `--wait-for`, `export`, `query` and `diff` read hosts; `kill` and `why` name the command to run there.
+pub(crate) fn other_commands_read_hosts_or_name_the_command_there() -> Result<(), String> {
+    let hosts = Hosts::new()?;
+    let out = hosts.run(&["who", "8002", "--host", "h1,h2", "-H"])?;
+    let (rows, errors) = (text(&out.stdout), text(&out.stderr));
+    check(out.status.success() && rows.starts_with("h2 ") && rows.contains("127.0.0.1:8002"), || {
+        rows.clone()
+    })?;
+    check(rows.lines().count() == 1 && errors.contains("h1: port 8002: no listener"), || {
+        format!("{rows}{errors}")
+    })?;
+    let out = hosts.run(&["who", "8009", "--host", "h1,h2"])?;
+    check(out.status.code() == Some(1) && text(&out.stderr).contains("free on every host"), || {
+        text(&out.stderr)
+    })?;
+    let wait = ["list", "--host", "h1,h2", "state:listen", "-H", "-c", "hostname,lport", "--timeout"];
+    let out = hosts.run(&[&wait[..], &["60s", "--wait-for", "lport:8002"]].concat())?;
+    check(text(&out.stdout).split_whitespace().eq(["h2", "8002"]), || text(&out.stdout))?;
+    let out = hosts.run(&[&wait[..], &["300ms", "--wait-for", "lport:8009"]].concat())?;
+    check(out.status.code() == Some(1) && text(&out.stderr).contains("timed out"), || text(&out.stderr))?;
+    let out = hosts.run(&[
+        "export",
+        "--host",
+        "h1,h2",
+        "state:listen",
+        "-f",
+        "csv",
+        "-c",
+        "hostname,lport",
+        "-H",
+    ])?;
+    let rows: Vec<String> =
+        text(&out.stdout).lines().filter_map(|l| Some(l.split_once(',')?.1.to_owned())).collect();
+    check(rows == ["h1,8001", "h2,8002"], || format!("{rows:?} {}", text(&out.stderr)))?;
+    let sql = "SELECT hostname, local_port FROM sockets WHERE state = 'LISTEN' ORDER BY 1";
+    let out = hosts.run(&["query", sql, "--host", "h1,h3,gone", "-f", "csv", "-H"])?;
+    check(text(&out.stdout).lines().eq(["h1,8001", "h3,8003"]), || {
+        format!("{}{}", text(&out.stdout), text(&out.stderr))
+    })?;
+    check(out.status.code() == Some(2), || format!("{:?}", out.status))?;
+    let out = hosts.run(&["diff", "now", "now", "--host", "h1,h2", "--only", "listeners", "-f", "csv"])?;
+    let rows = text(&out.stdout);
+    check(out.status.code() == Some(1) && rows.contains(":8001") && rows.contains(":8002"), || {
+        format!("{rows}{}", text(&out.stderr))
+    })?;
+    let out = hosts.run(&["diff", "now", "now", "--host", "h1"])?;
+    check(text(&out.stderr).contains("hosts: 1, sides that are now: 2"), || text(&out.stderr))?;
+    for (args, want) in
+        [(["why", ":8001"], "ssh h1 sockscope why"), (["kill", "lport:8001"], "ssh h1 sockscope kill")]
+    {
+        let out = hosts.run(&[&args[..], &["--host", "h1"]].concat())?;
+        let errors = text(&out.stderr);
+        check(out.status.code() == Some(2) && errors.contains(want) && errors.lines().count() == 1, || {
+            errors.clone()
+        })?;
+    }
+    Ok(())
+}
+
+/// Hosts that send what takes 250 MB each are refused within 1.2 GB for all of them, and the rows of another are printed.
+pub(crate) fn hostile_hosts_share_a_bound_of_memory() -> Result<(), String> {
+    let hosts = Hosts::new()?;
+    let at = Stamp { boot_ns: 1, unix_ns: 1 };
+    let frame = seal(FrameKind::Key, at, b"", &vec![0; 250 << 20]).map_err(|e| e.to_string())?;
+    let hello = Hello::ours().to_bytes().map_err(|e| e.to_string())?;
+    fs::write(hosts.dir.path().join("bomb"), [hello, frame].concat()).map_err(|e| e.to_string())?;
+    let names: Vec<String> = (1..=8).map(|n| format!("bomb{n}")).collect();
+    let mut command = Command::new("prlimit");
+    command.arg("--as=1200000000").arg(SOCKSCOPE).arg("--config").arg(hosts.dir.path().join("config.toml"));
+    command.args(["list", "--host", &names.join(","), "--host", "h1", "state:listen", "-H"]);
+    let out = command.stdin(Stdio::null()).output().map_err(|e| e.to_string())?;
+    let (rows, errors) = (text(&out.stdout), text(&out.stderr));
+    check(out.status.code() == Some(2), || format!("{:?} {errors}", out.status))?;
+    check(rows.lines().count() == 1 && rows.starts_with("h1 "), || format!("{rows}{errors}"))?;
+    for name in names {
+        let line = errors.lines().find(|l| l.starts_with(&format!("sockscope: {name}: ")));
+        let refused =
+            line.is_some_and(|l| l.contains("share of the memory") && l.contains("name fewer hosts"));
+        check(refused, || errors.clone())?;
+    }
+    Ok(())
+}
+
+/// The source of events is the one that the reader names, not the one that the agent would choose.
+pub(crate) fn agents_read_as_their_reader_asks() -> Result<(), String> {
+    let hosts = Hosts::new()?;
+    let source = |flags: &[&str]| -> Result<String, String> {
+        let out = hosts.run(&[&["events", "--host", "h1,h2", "--for", "300ms"], flags].concat())?;
+        Ok(text(&out.stderr))
+    };
+    let named = source(&["--events", "sock_diag"])?;
+    for host in ["h1", "h2"] {
+        check(named.contains(&format!("{host}: events by sock_diag")), || named.clone())?;
+    }
+    let off = source(&["--events", "off"])?;
+    check(off.contains("h1: no source of events"), || off.clone())?;
+    let rows = hosts.rows(&["list", "--host", "h1", "state:listen", "--owners", "walk", "--no-engine"])?;
+    check(rows.len() == 1 && rows[0]["process"] == "perl", || format!("{rows:?}"))
+}
+
+/// A host whose PATH has no program gets one: it is found again, and one that cannot run there is refused.
+pub(crate) fn program_is_copied_to_a_host_without_one() -> Result<(), String> {
+    let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let _sshd = sshd(dir.path())?;
+    let _server = server(&[], 8001)?;
+    let at = dir.path().display();
+    fs::write(dir.path().join("config.toml"), format!("ssh = [\"ssh\", \"-F\", \"{at}/ssh_config\"]\n"))
+        .map_err(|e| e.to_string())?;
+    // With debugging information it is many times larger.
+    sh(&format!("strip -o {at}/program {SOCKSCOPE}"))?;
+    let list = |copy: &str| -> Result<Output, String> {
+        let flags = ["list", "--host", "web-1", "lport:8001", "state:listen", "-H", "-c", "hostname,process"];
+        run(
+            dir.path(),
+            &[&flags[..], if copy.is_empty() { &[] } else { std::slice::from_ref(&copy) }].concat(),
+        )
+    };
+    let missing = until_ok(|| {
+        let out = list("")?;
+        let errors = text(&out.stderr);
+        check(errors.contains("no sockscope there") && errors.contains("--copy-agent"), || errors.clone())?;
+        Ok(out)
+    })?;
+    check(missing.status.code() == Some(2), || format!("{:?}", missing.status))?;
+    let copies = || -> Vec<String> {
+        let entries = fs::read_dir(dir.path().join("cache/sockscope")).into_iter().flatten().flatten();
+        entries.map(|e| e.file_name().to_string_lossy().into_owned()).collect()
+    };
+    let program = format!("--copy-agent={at}/program");
+    let mut inodes = BTreeSet::new();
+    for _ in 0..2 {
+        let out = list(&program)?;
+        let rows = text(&out.stdout);
+        check(out.status.success() && rows.split_whitespace().eq(["web-1", "perl"]), || {
+            format!("{rows}{}", text(&out.stderr))
+        })?;
+        let names = copies();
+        check(names.len() == 1 && names[0].starts_with("sockscope-"), || format!("{names:?}"))?;
+        let file = fs::metadata(dir.path().join("cache/sockscope").join(&names[0]));
+        inodes.insert(std::os::unix::fs::MetadataExt::ino(&file.map_err(|e| e.to_string())?));
+    }
+    check(inodes.len() == 1, || "it was sent again".to_owned())?;
+    // Of another machine (e_machine 183 is aarch64, 62 is x86_64), and no program at all.
+    let mut other = fs::read(dir.path().join("program")).map_err(|e| e.to_string())?;
+    other[18] = if other[18] == 62 { 183 } else { 62 };
+    fs::write(dir.path().join("other"), other).map_err(|e| e.to_string())?;
+    let refused = text(&list(&format!("--copy-agent={at}/other"))?.stderr);
+    check(refused.contains("the program is for ") && refused.contains(", that host is "), || {
+        refused.clone()
+    })?;
+    let refused = text(&list(&format!("--copy-agent={at}/sshd_config"))?.stderr);
+    check(refused.contains("not a program for Linux"), || refused.clone())?;
+    // Tests run with what is linked dynamically.
+    let own = text(&list("--copy-agent")?.stderr);
+    check(!cfg!(target_env = "gnu") || own.contains("dynamically linked"), || own.clone())?;
+    check(copies().len() == 1, || format!("{:?}", copies()))
+}
+
 /// Keys and configuration of a real `sshd`, without any file of the user's.
 fn sshd(dir: &Path) -> Result<Program, String> {
     sh("mount -t tmpfs tmpfs /run && mkdir -p -m 755 /run/sshd && ip link set lo up")?;
@@ -233,7 +395,7 @@ fn sshd(dir: &Path) -> Result<Program, String> {
     }
     let server = format!(
         "Port 4022\nListenAddress 127.0.0.1\nHostKey {at}/host\nAuthorizedKeysFile {at}/user.pub\nStrictModes no\n\
-         UsePAM no\nPermitRootLogin yes\nPidFile none\n"
+         UsePAM no\nPermitRootLogin yes\nPidFile none\nSetEnv PATH=/usr/sbin:/usr/bin:/sbin:/bin XDG_CACHE_HOME={at}/cache\n"
     );
     fs::write(dir.join("sshd_config"), server).map_err(|e| e.to_string())?;
     let client = format!(

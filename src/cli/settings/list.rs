@@ -284,8 +284,19 @@ mod tests {
     #[test]
     fn every_global_flag_is_a_setting_or_belongs_to_one_run() {
         use clap::CommandFactory;
-        const ONE_RUN: [&str; 10] =
-            ["config", "proc-root", "demo", "from", "at", "between", "host", "hosts", "help", "version"];
+        const ONE_RUN: [&str; 11] = [
+            "config",
+            "proc-root",
+            "demo",
+            "from",
+            "at",
+            "between",
+            "host",
+            "hosts",
+            "copy-agent",
+            "help",
+            "version",
+        ];
         let command = crate::cli::Args::command();
         let flags: Vec<&str> =
             command.get_arguments().filter(|a| a.is_global_set()).filter_map(clap::Arg::get_long).collect();

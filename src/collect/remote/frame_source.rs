@@ -2,8 +2,9 @@
 
 use super::hello::{Agreed, Hello};
 use super::message::{Inbox, Item, Kind, Request, StreamError, request};
+use super::methods::Methods;
 use crate::collect::source::{CollectError, Source};
-use crate::frame::{Decoder, FrameKind};
+use crate::frame::{Decoder, FrameError, FrameKind, MAX_MEMORY};
 use crate::model::text::escape;
 use crate::model::{Sample, Verify, Wants};
 use std::io::{ErrorKind, Read, Write};
@@ -23,11 +24,26 @@ pub struct FrameSource<R, W> {
     agreed: Agreed,
     /// Request that was sent last.
     sent: Option<Wants>,
+    /// Methods by which the agent reads, to be sent with the first request.
+    methods: Option<Methods>,
+    /// Limit of the memory of a sample, bytes.
+    memory: u64,
 }
 
 impl<R: Read, W: Write> FrameSource<R, W> {
-    /// Exchanges hellos. It waits for the one of the agent as long as the stream does.
-    pub fn connect(input: R, mut output: W, ours: &Hello) -> Result<Self, CollectError> {
+    /// Exchanges hellos and agrees on what both speak. It waits for the one of the agent as long as the stream does.
+    pub fn connect(input: R, output: W, ours: &Hello) -> Result<Self, CollectError> {
+        Self::greet(input, output, ours)?.agree(ours)
+    }
+
+    /// Agrees on the protocol and the schema that both know.
+    pub fn agree(mut self, ours: &Hello) -> Result<Self, CollectError> {
+        self.agreed = ours.agree(&self.hello).map_err(|e| unusable(&e))?;
+        Ok(self)
+    }
+
+    /// Exchanges hellos.
+    pub fn greet(input: R, mut output: W, ours: &Hello) -> Result<Self, CollectError> {
         write(&mut output, &ours.to_bytes().map_err(|e| unusable(&e))?)?;
         let mut out = Self {
             input,
@@ -38,12 +54,29 @@ impl<R: Read, W: Write> FrameSource<R, W> {
             hello: Hello::default(),
             agreed: Agreed { protocol: 0, schema: 0 },
             sent: None,
+            methods: None,
+            memory: MAX_MEMORY,
         };
         let item = out.read()?;
         let Item::Message(Kind::Hello, body) = item else { return Err(unusable(&StreamError::Unexpected)) };
         out.hello = Hello::parse(&body).map_err(|e| unusable(&e))?;
-        out.agreed = ours.agree(&out.hello).map_err(|e| unusable(&e))?;
         Ok(out)
+    }
+
+    /// Sends the methods by which the agent reads with the next request.
+    #[must_use]
+    pub fn with_methods(mut self, methods: Methods) -> Self {
+        self.methods = (methods != Methods::default()).then_some(methods);
+        self
+    }
+
+    /// Refuses samples that take more memory than this, bytes. Beside it the previous sample is held, and a frame of a quarter.
+    #[must_use]
+    pub fn within(mut self, memory: u64) -> Self {
+        self.memory = memory;
+        self.decoder.within(memory);
+        self.inbox.within(u32::try_from(memory / 4).unwrap_or(u32::MAX));
+        self
     }
 
     /// Hello of the agent.
@@ -56,10 +89,22 @@ impl<R: Read, W: Write> FrameSource<R, W> {
         self.agreed
     }
 
+    /// An error of the stream; of a size that another limit would allow, with the share.
+    fn of_share(memory: u64, e: StreamError) -> StreamError {
+        match e {
+            StreamError::Frame(FrameError::TooLarge { subject: "bytes" | "bytes of memory", .. })
+                if memory < MAX_MEMORY =>
+            {
+                StreamError::Memory(memory)
+            }
+            e => e,
+        }
+    }
+
     /// Next item of the stream.
     fn read(&mut self) -> Result<Item, CollectError> {
         loop {
-            if let Some(item) = self.inbox.take().map_err(|e| unusable(&e))? {
+            if let Some(item) = self.inbox.take().map_err(|e| unusable(&Self::of_share(self.memory, e)))? {
                 return Ok(item);
             }
             let read = match self.input.read(&mut self.chunk) {
@@ -99,12 +144,16 @@ impl<R: Read + Send, W: Write + Send> Source for FrameSource<R, W> {
             verify_all: wants.verify == Verify::All,
             poll: true,
             interval_ms: None,
+            methods: self.methods.take(),
         };
         write(&mut self.output, &request(&ask).map_err(|e| unusable(&e))?)?;
         self.sent = Some(wants.clone());
         match self.read()? {
             Item::Frame(head, body) if head.kind != FrameKind::End => {
-                let sample = self.decoder.frame(&head, &body).map_err(|e| unusable(&e.into()))?;
+                let sample = match self.decoder.frame(&head, &body) {
+                    Ok(sample) => sample,
+                    Err(e) => return Err(unusable(&Self::of_share(self.memory, e.into()))),
+                };
                 Ok(sample.clone())
             }
             Item::Message(Kind::Failed, why) => {

@@ -4,6 +4,7 @@ use super::message::{Kind, StreamError, message};
 use crate::collect::source::host;
 use crate::frame::SCHEMA;
 use crate::model::text::escape;
+use crate::privilege::Capabilities;
 use rustix::process::geteuid;
 use rustix::thread::capabilities;
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,15 @@ pub struct Hello {
     pub big_endian: bool,
 }
 
+/// Data that an agent reads by each of these capabilities.
+const READS: [(Capabilities, &str); 5] = [
+    (Capabilities::SYS_PTRACE, "owners of sockets of other users (CAP_SYS_PTRACE)"),
+    (Capabilities::BPF, "owners by bpf_iter and events by BPF (CAP_BPF), instead by /proc and sock_diag"),
+    (Capabilities::NET_ADMIN, "NAT rules, tracked connections, marks (CAP_NET_ADMIN)"),
+    (Capabilities::SYS_ADMIN, "other network namespaces (CAP_SYS_ADMIN)"),
+    (Capabilities::NET_RAW, "DNS questions (CAP_NET_RAW)"),
+];
+
 /// Protocol and schema that both ends use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Agreed {
@@ -63,6 +73,14 @@ impl Hello {
             capabilities: capabilities(None).map_or(0, |sets| sets.permitted.bits()),
             big_endian: cfg!(target_endian = "big"),
         }
+    }
+
+    /// Data that this end cannot read for lack of capabilities, in one line; `None` if it has all of them.
+    pub fn unreadable(&self) -> Option<String> {
+        let lacks = |c: &Capabilities| !Capabilities::from_bits_retain(self.capabilities).contains(*c);
+        let missing: Vec<&str> = READS.iter().filter(|(c, _)| lacks(c)).map(|(_, text)| *text).collect();
+        (!missing.is_empty())
+            .then(|| format!("the agent runs as user {} and cannot read: {}", self.uid, missing.join("; ")))
     }
 
     /// The hello as bytes.
@@ -140,6 +158,18 @@ mod tests {
             e,
             "sockscope 9.9.9 there speaks protocol 4 to 9, this one 1 to 3: install the same version"
         );
+    }
+
+    #[test]
+    fn capabilities_that_an_agent_lacks_are_named_with_what_they_read() {
+        let user = Hello { uid: 1000, ..Hello::default() };
+        let line = user.unreadable().unwrap();
+        assert!(line.starts_with("the agent runs as user 1000 and cannot read: owners of sockets"), "{line}");
+        assert_eq!(line.matches("CAP_").count(), READS.len());
+        let all = Hello { capabilities: u64::MAX, ..user.clone() };
+        assert_eq!(all.unreadable(), None);
+        let ptrace = Hello { capabilities: Capabilities::SYS_PTRACE.bits(), ..user };
+        assert!(ptrace.unreadable().is_some_and(|l| !l.contains("CAP_SYS_PTRACE") && l.contains("CAP_BPF")));
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! What follows is JSON, of which unknown keys are ignored, or text. Samples are frames as in a recording, see
 //! [`crate::frame`]; they begin with another magic.
 
+use super::methods::Methods;
 use crate::frame::{FrameError, FrameHead, HEADER_LEN, MAGIC as FRAME_MAGIC, head_of};
 use crate::model::Wants;
 use crate::model::text::escape;
@@ -63,6 +64,9 @@ pub struct Request {
     /// Time between samples that the agent sends without being asked, milliseconds; 0: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval_ms: Option<u64>,
+    /// Methods by which the samples from now on are read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub methods: Option<Methods>,
 }
 
 /// Error of a stream. Nothing after it is used.
@@ -87,7 +91,10 @@ pub enum StreamError {
     Malformed(String),
     /// A frame that cannot be read.
     #[error("{0}")]
-    Frame(#[from] FrameError),
+    Frame(FrameError),
+    /// A sample larger than the share of the memory that its host has.
+    #[error("sample takes more than {} MiB, the share of the memory that each host has: name fewer hosts", .0 >> 20)]
+    Memory(u64),
     /// A message at the wrong time: no hello first, or a second one.
     #[error("unexpected message from the agent")]
     Unexpected,
@@ -116,6 +123,12 @@ pub enum StreamError {
     /// The stream ends.
     #[error("the agent ended")]
     Ended,
+}
+
+impl From<FrameError> for StreamError {
+    fn from(e: FrameError) -> Self {
+        Self::Frame(e)
+    }
 }
 
 /// One message as bytes.
@@ -158,9 +171,16 @@ pub struct Inbox {
     /// Start of what came before it.
     preamble: Vec<u8>,
     before: usize,
+    /// Longest frame, bytes, if it is less than that of any frame.
+    longest: Option<u32>,
 }
 
 impl Inbox {
+    /// Refuses longer frames, bytes.
+    pub const fn within(&mut self, longest: u32) {
+        self.longest = Some(longest);
+    }
+
     /// Adds received bytes.
     pub fn push(&mut self, bytes: &[u8]) {
         let skipped = self.skip.min(bytes.len());
@@ -230,6 +250,14 @@ impl Inbox {
     fn frame(&mut self) -> Result<Option<Item>, StreamError> {
         let Some(header) = self.buffer.first_chunk::<HEADER_LEN>() else { return Ok(None) };
         let head = head_of(header)?;
+        if let Some(limit) = self.longest.filter(|limit| head.len > *limit) {
+            return Err(FrameError::TooLarge {
+                subject: "bytes",
+                value: head.len.into(),
+                limit: limit.into(),
+            }
+            .into());
+        }
         let whole = HEADER_LEN + head.len as usize;
         if self.buffer.len() < whole {
             return Ok(None);

@@ -3,16 +3,19 @@
 //! Names reach `ssh` as arguments of their own, never as part of a shell command; keys, jump hosts, shared connections and
 //! passwords are those of the user's configuration.
 
+use super::copy::{AgentBinary, CopyError, SCRIPT};
 use super::frame_source::FrameSource;
 use super::hello::Hello;
+use super::methods::Methods;
 use crate::collect::source::Source;
+use crate::frame::MAX_MEMORY;
 use crate::model::text::escape;
 use crate::model::{Sample, Wants};
 use std::io::{self, Read};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -57,25 +60,50 @@ pub struct SshCommand {
     pub batch: bool,
     /// Command on the host.
     pub agent: Vec<String>,
+    /// Methods by which the agent reads.
+    pub methods: Methods,
+    /// Limit of the memory of a sample, bytes.
+    pub memory: u64,
+    /// Program to copy to a host that has none.
+    pub copy: Option<AgentBinary>,
+}
+
+/// Least memory of the samples of a host, however many there are, bytes: a quiet host takes less.
+const MIN_SHARE: u64 = 1 << 20;
+/// Samples of a host that are held at the same time: of the decoder, of the two polls that are compared, and the one being read.
+const HELD: u64 = 4;
+
+/// Limit of the memory of a sample, bytes, of each of these hosts: the samples of all take half of the memory of this machine, or
+/// of what a limit leaves to this process (`RLIMIT_AS`).
+pub fn share_of_memory(hosts: usize) -> u64 {
+    let info = rustix::system::sysinfo();
+    let limit = rustix::process::getrlimit(rustix::process::Resource::As).current.unwrap_or(u64::MAX);
+    let total = u128::from(info.totalram) * u128::from(info.mem_unit);
+    let total = u64::try_from(total).unwrap_or(u64::MAX);
+    share(total.min(limit) / 2, hosts)
+}
+
+fn share(all: u64, hosts: usize) -> u64 {
+    (all / (hosts.max(1) as u64) / HELD).clamp(MIN_SHARE, MAX_MEMORY)
 }
 
 impl SshCommand {
-    /// The arguments for a host.
-    fn args(&self, host: &str) -> Vec<String> {
+    /// The arguments for a command on a host.
+    fn args(&self, host: &str, command: &[String]) -> Vec<String> {
         let mut out: Vec<String> = self.program.iter().skip(1).cloned().collect();
         out.push("-T".to_owned());
         if self.batch {
             out.extend(["-o".to_owned(), "BatchMode=yes".to_owned()]);
         }
         out.extend(["--".to_owned(), host.to_owned()]);
-        out.extend(self.agent.iter().cloned());
+        out.extend_from_slice(command);
         out
     }
 
-    fn spawn(&self, host: &str) -> io::Result<Child> {
+    fn spawn(&self, host: &str, command: &[String]) -> io::Result<Child> {
         let program = self.program.first().map_or("ssh", String::as_str);
         Command::new(program)
-            .args(self.args(host))
+            .args(self.args(host, command))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -131,10 +159,13 @@ impl Running {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps a command; one that comes too late is ended.
+    /// Keeps a command and ends the previous one; one that comes too late is ended.
     fn keep(&self, child: Child) {
         let mut slot = self.slot();
-        slot.child = Some(child);
+        if let Some(mut before) = slot.child.replace(child) {
+            let _ = before.kill();
+            let _ = before.wait();
+        }
         if slot.ended {
             drop(slot);
             self.end();
@@ -171,6 +202,7 @@ impl Running {
 pub struct Remote {
     requests: Sender<Wants>,
     answers: Receiver<Result<Sample, RemoteEnd>>,
+    hello: Arc<OnceLock<Hello>>,
     running: Arc<Running>,
     /// A request was not answered yet.
     asked: bool,
@@ -188,14 +220,21 @@ impl Remote {
         let (requests, inbox) = channel::<Wants>();
         let (outbox, answers) = channel();
         let running = Arc::new(Running::default());
+        let hello = Arc::new(OnceLock::new());
         let (command, host, kept) = (command.clone(), host.to_owned(), Arc::clone(&running));
+        let greeted = Arc::clone(&hello);
         thread::Builder::new().name("host".to_owned()).spawn(move || {
-            let read = read_host(&command, &host, &kept, &inbox, &outbox);
+            let read = read_host(&command, &host, (&kept, &greeted), &inbox, &outbox);
             if let Err(end) = read {
                 let _ = outbox.send(Err(end));
             }
         })?;
-        Ok(Self { requests, answers, running, asked: false })
+        Ok(Self { requests, answers, hello, running, asked: false })
+    }
+
+    /// Hello of the agent, once it is connected.
+    pub fn hello(&self) -> Option<&Hello> {
+        self.hello.get()
     }
 
     /// Asks for a sample, unless one is being waited for.
@@ -223,32 +262,101 @@ impl Remote {
 fn read_host(
     command: &SshCommand,
     host: &str,
-    running: &Running,
+    (running, hello): (&Running, &OnceLock<Hello>),
     requests: &Receiver<Wants>,
     answers: &Sender<Result<Sample, RemoteEnd>>,
 ) -> Result<(), RemoteEnd> {
     let pass = GATE.enter();
-    let mut child = command.spawn(host).map_err(|e| {
-        RemoteEnd(format!("start {}: {e}", command.program.first().map_or("ssh", String::as_str)))
-    })?;
-    let (input, output, errors) = (child.stdout.take(), child.stdin.take(), child.stderr.take());
-    running.keep(child);
-    let (Some(input), Some(output), Some(errors)) = (input, output, errors) else { return Ok(()) };
-    let errors = keep_errors(errors);
-    let reason = |e: String| {
-        let status = running.status();
-        RemoteEnd(explain(&e, status, &errors.last_line()))
+    let connected = match connect(command, host, running, None) {
+        Err(Failure { is_missing: true, .. }) if command.copy.is_some() => {
+            connect(command, host, running, command.copy.as_ref())
+        }
+        other => other,
     };
-    let mut source =
-        FrameSource::connect(input, output, &Hello::ours()).map_err(|e| reason(e.to_string()))?;
+    let Connected { source, errors } = connected.map_err(|f| f.end)?;
     drop(pass);
+    let _ = hello.set(source.hello().clone());
+    let mut source = source.with_methods(command.methods.clone()).within(command.memory);
     for wants in requests {
-        let sample = source.sample(&wants).map_err(|e| reason(e.to_string()))?;
+        let sample = source.sample(&wants).map_err(|e| ended(&e.to_string(), running, &errors).end)?;
         if answers.send(Ok(sample)).is_err() {
             break;
         }
     }
     Ok(())
+}
+
+/// Agent that answered.
+struct Connected {
+    source: FrameSource<ChildStdout, ChildStdin>,
+    errors: Arc<Errors>,
+}
+
+/// Agent that did not.
+struct Failure {
+    end: RemoteEnd,
+    /// The host has no program that is an agent for this one.
+    is_missing: bool,
+}
+
+impl From<RemoteEnd> for Failure {
+    fn from(end: RemoteEnd) -> Self {
+        Self { end, is_missing: false }
+    }
+}
+
+/// Starts the agent of a host, or a copy of this one.
+fn connect(
+    command: &SshCommand,
+    host: &str,
+    running: &Running,
+    copy: Option<&AgentBinary>,
+) -> Result<Connected, Failure> {
+    let script = ["sh", "-c", SCRIPT].map(str::to_owned);
+    let words = if copy.is_some() { &script[..] } else { &command.agent };
+    let program = command.program.first().map_or("ssh", String::as_str);
+    let mut child = command.spawn(host, words).map_err(|e| RemoteEnd(format!("start {program}: {e}")))?;
+    let (input, output, errors) = (child.stdout.take(), child.stdin.take(), child.stderr.take());
+    running.keep(child);
+    let (Some(mut input), Some(mut output), Some(errors)) = (input, output, errors) else {
+        return Err(RemoteEnd(format!("start {program}: no pipes")).into());
+    };
+    let errors = keep_errors(errors);
+    if let Some(copy) = copy {
+        copy.send(&mut input, &mut output).map_err(|e| match e {
+            CopyError::Ended => ended(&e.to_string(), running, &errors),
+            CopyError::Refused(_) => {
+                let line = running.status().map_or_else(String::new, |_| errors.last_line());
+                let more = if line.is_empty() { line } else { format!(": {line}") };
+                RemoteEnd(format!("--copy-agent: {e}{more}")).into()
+            }
+            e => RemoteEnd(format!("--copy-agent: {e}")).into(),
+        })?;
+    }
+    let ours = Hello::ours();
+    let greeted = FrameSource::greet(input, output, &ours);
+    let greeted = greeted.map_err(|e| ended(&e.to_string(), running, &errors))?;
+    // One of another version, in whose place a copy of this one would do.
+    let agreed =
+        greeted.agree(&ours).map_err(|e| Failure { end: RemoteEnd(e.to_string()), is_missing: true });
+    Ok(Connected { source: agreed?, errors })
+}
+
+/// Failure of a command whose output ended with this error.
+fn ended(error: &str, running: &Running, errors: &Errors) -> Failure {
+    let status = running.status();
+    let line = errors.last_line();
+    let is_missing = status.is_some_and(|s| is_missing(s, &line));
+    Failure { end: RemoteEnd(explain(error, status, &line)), is_missing }
+}
+
+/// True if the host has no program, or one without an agent.
+fn is_missing(status: ExitStatus, line: &str) -> bool {
+    match status.code() {
+        Some(NOT_FOUND) => true,
+        Some(2) => line.contains("agent") && line.contains("unrecognized"),
+        _ => false,
+    }
 }
 
 /// Standard error of a command, of which the last bytes are kept.
@@ -298,7 +406,8 @@ impl Errors {
 fn explain(error: &str, status: Option<ExitStatus>, line: &str) -> String {
     match status.and_then(|s| s.code()) {
         Some(NOT_FOUND) => {
-            "no sockscope there: install it in a directory of the PATH that ssh gives to commands".to_owned()
+            "no sockscope there: install it in a directory of the PATH that ssh gives to commands, or copy this one: --copy-agent"
+                .to_owned()
         }
         Some(SSH_FAILED) if !line.is_empty() => {
             if line.starts_with("ssh:") {
@@ -308,8 +417,8 @@ fn explain(error: &str, status: Option<ExitStatus>, line: &str) -> String {
             }
         }
         Some(SSH_FAILED) => "ssh failed; try: ssh HOST true".to_owned(),
-        Some(2) if line.contains("agent") && line.contains("unrecognized") => {
-            "the sockscope there has no agent: install the version of this one".to_owned()
+        Some(2) if status.is_some_and(|s| is_missing(s, line)) => {
+            "the sockscope there has no agent: install the version of this one, or copy it: --copy-agent".to_owned()
         }
         _ if !line.is_empty() => format!("{error}: {line}"),
         _ => error.to_owned(),
@@ -317,73 +426,4 @@ fn explain(error: &str, status: Option<ExitStatus>, line: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn command(script: &str) -> SshCommand {
-        let program = ["sh", "-c", script, "test-ssh"].map(str::to_owned).to_vec();
-        SshCommand { program, batch: true, agent: vec!["sockscope".into(), "agent".into(), "--stdio".into()] }
-    }
-
-    /// Answer to the first request of a host that this script stands for.
-    fn answer(script: &str) -> String {
-        let mut remote = Remote::start(&command(script), "web-1").unwrap();
-        remote.ask(&Wants::default());
-        let answer = remote.answer(Instant::now() + Duration::from_secs(60));
-        answer.expect("an answer").map(|_| ()).unwrap_err().0
-    }
-
-    #[test]
-    fn names_that_ssh_would_take_for_something_else_are_refused() {
-        for name in ["web-1", "root@10.0.0.4", "fe80::1%eth0", "ssh://root@web-1:22", "웹"] {
-            assert_eq!(check_host(name), Ok(()), "{name}");
-        }
-        for name in ["", "-oProxyCommand=sh", "a b", "a\nb", "a\u{1b}[2J", "a\u{202e}b", &"x".repeat(400)] {
-            let e = check_host(name).unwrap_err();
-            assert!(e.starts_with("invalid host") && !e.contains('\x1b'), "{e}");
-        }
-    }
-
-    #[test]
-    fn name_is_an_argument_of_its_own() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("args");
-        let script = format!("printf '%s\\n' \"$@\" > {}; exit 1", file.display());
-        let mut remote = Remote::start(&command(&script), "$(id);web-1").unwrap();
-        remote.ask(&Wants::default());
-        assert!(remote.answer(Instant::now() + Duration::from_secs(60)).unwrap().is_err());
-        let args = std::fs::read_to_string(file).unwrap();
-        assert_eq!(args, "-T\n-o\nBatchMode=yes\n--\n$(id);web-1\nsockscope\nagent\n--stdio\n");
-    }
-
-    #[test]
-    fn reason_of_a_failure_is_that_of_ssh() {
-        let refused = answer("echo 'ssh: connect to host web-1 port 22: \x1b[31mrefused' >&2; exit 255");
-        assert!(refused.starts_with("ssh: connect") && refused.contains("refused"), "{refused}");
-        assert!(!refused.contains('\x1b'), "{refused}");
-        assert!(answer("exit 127").starts_with("no sockscope there"));
-        assert!(answer("echo hello there; exit 0").contains("not the stream of an agent: \"hello there\""));
-        assert!(answer("exit 0").contains("the agent ended"));
-        let mut none = command("exit 0");
-        none.program = vec!["/no/such/ssh".into()];
-        let mut remote = Remote::start(&none, "web-1").unwrap();
-        let end = remote.answer(Instant::now() + Duration::from_secs(60)).unwrap().unwrap_err();
-        assert!(end.0.starts_with("start /no/such/ssh: "), "{end}");
-    }
-
-    #[test]
-    fn host_that_does_not_answer_is_waited_for_no_longer_and_its_command_ends() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("pid");
-        let script = format!("echo $$ > {0}.new; mv {0}.new {0}; exec sleep 1000", file.display());
-        let mut remote = Remote::start(&command(&script), "web-1").unwrap();
-        remote.ask(&Wants::default());
-        while !file.exists() {
-            thread::sleep(Duration::from_millis(10));
-        }
-        assert!(remote.answer(Instant::now()).is_none());
-        let pid = std::fs::read_to_string(file).unwrap();
-        drop(remote);
-        assert!(!std::path::Path::new(&format!("/proc/{}", pid.trim())).exists(), "the command is reaped");
-    }
-}
+mod tests;
