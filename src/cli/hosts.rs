@@ -23,7 +23,8 @@ pub struct HostsPlan {
 }
 
 /// Commands that take hosts.
-const COMMANDS: &str = "list, ports, processes, peers, limits, forwards, map, check, events, dns and record";
+const COMMANDS: &str =
+    "the dashboard, list, ports, processes, peers, limits, forwards, map, check, events, dns and record";
 
 impl HostsPlan {
     /// The hosts of `--host` and `--hosts`.
@@ -89,11 +90,10 @@ fn takes_hosts(args: &Args) -> Result<(), UsageError> {
         };
     }
     match &args.command {
-        Some(Command::Events(_) | Command::Dns(_) | Command::Record(_) | Command::Check(_)) => Ok(()),
-        None | Some(Command::Top(_)) => {
-            let why = "--host: the dashboard shows this machine alone; rows of hosts: sockscope list -w --host HOST";
-            Err(UsageError(why.to_owned()))
-        }
+        None
+        | Some(
+            Command::Top(_) | Command::Events(_) | Command::Dns(_) | Command::Record(_) | Command::Check(_),
+        ) => Ok(()),
         _ => Err(UsageError(format!("--host is for {COMMANDS}"))),
     }
 }

@@ -85,8 +85,19 @@ impl SshCommand {
 
 /// Reason why a host has no more samples, in one line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct RemoteEnd(pub String);
+#[error("{why}")]
+pub struct RemoteEnd {
+    /// Reason.
+    pub why: String,
+    /// True if the host is there but serves none: no permission, no agent, an agent of another version.
+    pub refused: bool,
+}
+
+impl RemoteEnd {
+    const fn lost(why: String) -> Self {
+        Self { why, refused: false }
+    }
+}
 
 /// A bounded number of connections that are being made.
 #[derive(Debug, Default)]
@@ -214,7 +225,9 @@ impl Remote {
                 Some(answer)
             }
             Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => Some(Err(RemoteEnd("the connection ended".to_owned()))),
+            Err(RecvTimeoutError::Disconnected) => {
+                Some(Err(RemoteEnd::lost("the connection ended".to_owned())))
+            }
         }
     }
 }
@@ -229,15 +242,15 @@ fn read_host(
 ) -> Result<(), RemoteEnd> {
     let pass = GATE.enter();
     let mut child = command.spawn(host).map_err(|e| {
-        RemoteEnd(format!("start {}: {e}", command.program.first().map_or("ssh", String::as_str)))
+        RemoteEnd::lost(format!("start {}: {e}", command.program.first().map_or("ssh", String::as_str)))
     })?;
     let (input, output, errors) = (child.stdout.take(), child.stdin.take(), child.stderr.take());
     running.keep(child);
     let (Some(input), Some(output), Some(errors)) = (input, output, errors) else { return Ok(()) };
     let errors = keep_errors(errors);
     let reason = |e: String| {
-        let status = running.status();
-        RemoteEnd(explain(&e, status, &errors.last_line()))
+        let (status, line) = (running.status(), errors.last_line());
+        RemoteEnd { refused: is_refusal(&e, status, &line), why: explain(&e, status, &line) }
     };
     let mut source =
         FrameSource::connect(input, output, &Hello::ours()).map_err(|e| reason(e.to_string()))?;
@@ -294,6 +307,18 @@ impl Errors {
     }
 }
 
+/// True if the host can be reached and does not serve.
+fn is_refusal(error: &str, status: Option<ExitStatus>, line: &str) -> bool {
+    match status.and_then(|s| s.code()) {
+        Some(NOT_FOUND | 2) => true,
+        Some(SSH_FAILED) => ["Permission denied", "verification failed", "Too many authentication"]
+            .iter()
+            .any(|w| line.contains(w)),
+        // Of an agent of another version, see `StreamError`.
+        _ => error.contains(" there speaks ") || error.contains(" there writes "),
+    }
+}
+
 /// One line: what failed, the last line of standard error, what to do.
 fn explain(error: &str, status: Option<ExitStatus>, line: &str) -> String {
     match status.and_then(|s| s.code()) {
@@ -330,7 +355,7 @@ mod tests {
         let mut remote = Remote::start(&command(script), "web-1").unwrap();
         remote.ask(&Wants::default());
         let answer = remote.answer(Instant::now() + Duration::from_secs(60));
-        answer.expect("an answer").map(|_| ()).unwrap_err().0
+        answer.expect("an answer").map(|_| ()).unwrap_err().why
     }
 
     #[test]
@@ -368,7 +393,7 @@ mod tests {
         none.program = vec!["/no/such/ssh".into()];
         let mut remote = Remote::start(&none, "web-1").unwrap();
         let end = remote.answer(Instant::now() + Duration::from_secs(60)).unwrap().unwrap_err();
-        assert!(end.0.starts_with("start /no/such/ssh: "), "{end}");
+        assert!(end.why.starts_with("start /no/such/ssh: "), "{end}");
     }
 
     #[test]

@@ -113,7 +113,7 @@ fn sections(app: &App, width: usize, searching: bool) -> Vec<Section> {
         Part::from(part)
     };
     // A summary first, the advice at the end.
-    let now: Vec<_> = app.snapshot.iter().flat_map(|s| hidden(s)).collect();
+    let now: Vec<_> = app.snapshot.iter().flat_map(|s| s.each_host().flat_map(hidden)).collect();
     for h in &now {
         let lines = wrap(&msg!("{} (see the end of this help)", h.summary), width);
         add(
