@@ -75,6 +75,7 @@ impl Post {
             reason,
             age_s: now.saturating_duration_since(self.answered.unwrap_or(self.since)).as_secs(),
             clock_s: self.clock_s,
+            is_new: self.fresh,
             snap: Arc::clone(&self.snap),
         }
     }

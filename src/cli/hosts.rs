@@ -90,6 +90,10 @@ fn takes_hosts(args: &Args) -> Result<(), UsageError> {
         };
     }
     match &args.command {
+        None | Some(Command::Top(_)) if args.beside.record.is_some() => {
+            let why = "--record cannot be combined with --host; use: sockscope record --host HOST";
+            Err(UsageError(why.to_owned()))
+        }
         None
         | Some(
             Command::Top(_) | Command::Events(_) | Command::Dns(_) | Command::Record(_) | Command::Check(_),

@@ -61,6 +61,7 @@ mod tests {
             reason: String::new(),
             age_s: 0,
             clock_s: 0,
+            is_new: true,
             snap: Arc::new(snap),
         }
     }

@@ -12,7 +12,16 @@ fn host(name: &str, state: HostState, reason: &str, age_s: u64) -> RemoteHost {
     let mut snap = Snapshot::clone(poll.unwrap());
     snap.sample.host = name.into();
     let clock_s = if name == "web-2" { 3600 } else { 0 };
-    RemoteHost { name: name.into(), state, reason: reason.to_owned(), age_s, clock_s, snap: Arc::new(snap) }
+    let is_new = state == HostState::Up;
+    RemoteHost {
+        name: name.into(),
+        state,
+        reason: reason.to_owned(),
+        age_s,
+        clock_s,
+        is_new,
+        snap: Arc::new(snap),
+    }
 }
 
 /// Three hosts, of which one is gone.

@@ -83,6 +83,8 @@ pub struct RemoteHost {
     pub age_s: u64,
     /// Offset of its clock to that of the viewer, seconds; 0 while unknown.
     pub clock_s: i64,
+    /// True if it has answered since the merged snapshot before.
+    pub is_new: bool,
     /// Its last snapshot, without rows before its first answer.
     pub snap: Arc<Snapshot>,
 }
@@ -282,19 +284,19 @@ impl Snapshot {
             let s = &host.snap;
             let moved = |a: &Alert| {
                 let limit = merged.row(TableId::Limits, i, a.limit as usize)?;
-                // An alert of a host that is late was reported with the snapshot that had it first.
-                Some(Alert { limit, new: a.new && !host.is_late(), ..a.clone() })
+                // One snapshot is merged more than once.
+                Some(Alert { limit, new: a.new && host.is_new, ..a.clone() })
             };
             out.alerts.extend(s.alerts.iter().filter_map(moved));
             out.states.merge(&s.states);
-            if host.is_late() {
+            out.events.lost = out.events.lost.saturating_add(s.events.lost);
+            out.dns.lost = out.dns.lost.saturating_add(s.dns.lost);
+            if !host.is_new {
                 continue;
             }
             out.sample.duration_us = out.sample.duration_us.max(s.sample.duration_us);
             out.opened = out.opened.saturating_add(s.opened);
             out.closed = out.closed.saturating_add(s.closed);
-            out.events.lost += s.events.lost;
-            out.dns.lost += s.dns.lost;
         }
         // Most severe first, as those of one host.
         out.alerts.sort_by_key(|a| std::cmp::Reverse(a.level));
@@ -373,6 +375,7 @@ mod tests {
             reason: String::new(),
             age_s: 0,
             clock_s: 0,
+            is_new: true,
             snap: Arc::new(snap),
         }
     }
@@ -417,6 +420,25 @@ mod tests {
         assert!(name(2).is_none());
         assert_eq!(snap.host_of(TableId::Sockets, 1).map(|h| &*h.name), Some("b"));
         assert_eq!(snap.states.get(State::Established), 2);
+    }
+
+    #[test]
+    fn alert_is_new_in_the_first_snapshot_merged_with_it() {
+        use crate::model::limit::{Level, Limit, LimitKind, LimitSubject};
+        let mut with = host("a", "nginx", 1, 0);
+        let mut snap = Snapshot::clone(&with.snap);
+        let alert = |level| Alert { limit: 0, level, since_ns: 1, lost: 0, new: true };
+        let subject = LimitSubject::System;
+        snap.limits = vec![Limit::new(LimitKind::Fds, 0, subject, 9, Some(10))];
+        snap.alerts = vec![alert(Level::Warning)];
+        with.snap = Arc::new(snap.clone());
+        snap.alerts = vec![alert(Level::Critical)];
+        let other = RemoteHost { snap: Arc::new(snap), is_new: false, ..host("b", "api", 1, 0) };
+        let merged = Snapshot::merge(viewer(1), vec![with, other]);
+        let alerts: Vec<_> = merged.alerts.iter().map(|a| (a.limit, a.level, a.new)).collect();
+        assert_eq!(alerts, [(1, Level::Critical, false), (0, Level::Warning, true)], "the worst first");
+        assert_eq!(merged.host_of(TableId::Limits, 1).map(|h| &*h.name), Some("b"));
+        assert_eq!(merged.at(TableId::Limits, 1).1, 0);
     }
 
     #[test]

@@ -82,7 +82,13 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
         ms if ms > 1000 => format!("{}.{}s", ms / 1000, ms % 1000 / 100),
         ms => format!("{ms}ms"),
     };
-    let late = app.late.map_or_else(String::new, |age| msg!("{} s old", age.as_secs()));
+    // Of several hosts, the newest answer counts.
+    let late_s = app.late.map(|age| age.as_secs()).or_else(|| {
+        let hosts = &app.snapshot.as_ref()?.merged.as_ref()?.hosts;
+        let late = hosts.iter().map(|h| h.is_late().then_some(h.age_s));
+        late.min_by_key(|age| age.unwrap_or(0)).flatten()
+    });
+    let late = late_s.map_or_else(String::new, |secs| msg!("{} s old", secs));
     let moment = app.snapshot.as_ref().map_or_else(String::new, |s| clock(s.sample.at.unix_ns));
     let ended = msg!("end {}", moment);
     let behind = app.past.as_ref().map(|past| {
@@ -101,7 +107,7 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
         (app.glyphs.paused, &*ended, String::new(), theme.warn.patch(on))
     } else if app.recorded {
         (app.glyphs.recorded, &*moment, pace, theme.good.patch(on))
-    } else if app.late.is_some() {
+    } else if late_s.is_some() {
         (app.glyphs.late, &*late, String::new(), theme.warn.patch(on))
     } else {
         (app.glyphs.live, tr("live"), pace, theme.good.patch(on))

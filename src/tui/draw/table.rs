@@ -6,7 +6,7 @@ use crate::format::thousands as count;
 use crate::format::{Align, Kind, Role, Value};
 use crate::format::{Style as Format, age, cell, duration};
 use crate::model::lang::tr;
-use crate::model::snapshot::RemoteHost;
+use crate::model::snapshot::{HostState, RemoteHost};
 use crate::model::{FaultSubject, Reads, Snapshot, State};
 use crate::msg;
 use crate::table::{HOSTNAME_COLUMN, TableId};
@@ -139,7 +139,10 @@ fn empty(app: &App, snap: &Snapshot, canvas: &mut Canvas<'_>, area: Rect) {
     let total = view_state.view.table.live_rows(snap) as u64;
     let noun = tr(view_state.view.table.noun);
     let no_match = view_state.arranged.no_match.as_ref();
-    let text = if total == 0 {
+    let is_connecting = |h: &RemoteHost| h.state == HostState::Connecting;
+    let text = if total == 0 && snap.merged.as_ref().is_some_and(|m| m.hosts.iter().any(is_connecting)) {
+        tr("reading sockets").to_owned()
+    } else if total == 0 {
         no_match.map_or_else(|| msg!("no {}", noun), |n| n.none(view_state.view.table))
     } else {
         msg!("none of {} {} match the filter (Esc clears it)", count(total), noun)
