@@ -32,6 +32,7 @@
               installShellCompletion --$shell --name sockscope.$shell sockscope.$shell
             done
             install -Dm644 assets/desktop/sockscope.desktop -t $out/share/applications
+            install -Dm644 assets/desktop/sockscope.metainfo.xml $out/share/metainfo/org.sockscope.sockscope.metainfo.xml
             install -Dm644 assets/desktop/sockscope.svg -t $out/share/icons/hicolor/scalable/apps
           '';
           meta.mainProgram = "sockscope";

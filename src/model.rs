@@ -59,7 +59,8 @@ pub use netns::Netns;
 pub use process::{FdKind, FdKinds, FdTarget, FdUsage, Halted, Owner, ProcInfo, ProcUsage, Process};
 pub use proto::{Family, Proto};
 pub use sample::{
-    Backend, BackendInfo, Flow, Namespace, Netfilter, OwnersBy, Privileges, Sample, Stamp, nft, xtables,
+    Backend, BackendInfo, FailedHop, Flow, Namespace, Netfilter, OwnersBy, Privileges, Sample, Stamp, nft,
+    xtables,
 };
 pub use services::Services;
 pub use snapshot::{Rates, Snapshot};

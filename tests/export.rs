@@ -463,6 +463,11 @@ fn endless_query_ends_on_interrupt() {
         .current_dir(dir.path())
         .spawn()
         .unwrap();
+    // Until then it is a copy of this process or `env`, which may ignore it.
+    let comm = format!("/proc/{}/comm", child.id());
+    while std::fs::read_to_string(&comm).unwrap() != "sockscope\n" {
+        std::thread::sleep(Duration::from_millis(10));
+    }
     std::thread::sleep(Duration::from_millis(300));
     let endless = child.try_wait().unwrap().is_none();
     let pid = rustix::process::Pid::from_child(&child);

@@ -217,7 +217,22 @@ fn status_line_explains_missing_owners() {
 }
 
 #[test]
-fn demo_shows_a_forward_without_listener() {
+fn typed_filter_is_whole_beside_an_alert() {
+    for (width, height, filter) in [
+        (80, 24, "state:close-wait nginx"),
+        (60, 15, "state:close-wait"),
+        (100, 24, "state:close-wait nginx pid:812"),
+    ] {
+        let typed = (1..=filter.len()).map(|n| filter.get(..n).unwrap());
+        for part in typed {
+            let text = Hands::new(width, height).polls(2).press(&format!("/{part}")).text();
+            assert!(text.contains(&format!("/ {part}")), "{width}: {part}: {text}");
+        }
+    }
+}
+
+#[test]
+fn demo_shows_a_forward_to_a_listener_on_loopback() {
     let mut s = Hands::new(120, 40).press("6").polls(2);
     let text = s.text();
     let line =
@@ -225,7 +240,7 @@ fn demo_shows_a_forward_without_listener() {
     for part in ["dnat + docker-proxy", "172.17.0.2:3000", "grafana 2701", " 14 "] {
         assert!(line("0.0.0.0:3000").contains(part), "{part}: {text}");
     }
-    assert!(line("0.0.0.0:8081").ends_with(" no-listener"), "{text}");
+    assert!(line("0.0.0.0:8081").ends_with(" on-loopback"), "{text}");
     // At 80 columns endpoint, target, server and state are complete too.
     let narrow = Hands::new(80, 24).press("6").polls(2).text();
     let line = |port: &str| {
@@ -234,7 +249,7 @@ fn demo_shows_a_forward_without_listener() {
     for part in ["172.17.0.2:3000 ", "grafana 2701 ", " 14 "] {
         assert!(line("0.0.0.0:3000 ").contains(part), "{part}: {narrow}");
     }
-    assert!(line("0.0.0.0:8081 ").ends_with(" no-listener"), "{narrow}");
+    assert!(line("0.0.0.0:8081 ").ends_with(" on-loopback"), "{narrow}");
     assert_eq!(text.matches("dnat + docker-proxy").count(), 2, "{text}");
     // Route of a forwarded connection: conntrack entry and backend.
     let s = Hands::new(120, 50).press("/remote:198.51.100.140 port:3000<enter><down><enter>").polls(1);

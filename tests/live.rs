@@ -128,6 +128,7 @@ macro_rules! cases {
 const CASES: &[Case] = cases! {
     User findings [] {
         tcp_under_trouble_has_its_findings_and_no_other
+        next_hop_without_an_answer_is_named
     }
     User expressions ["ss"] {
         expressions_of_ss_select_the_rows_of_ss

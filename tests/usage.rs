@@ -682,7 +682,8 @@ fn diff_names_redacted_sides() {
     let dir = tempfile::tempdir().unwrap();
     let record = |name: &str, more: &[&str]| {
         let path = dir.path().join(name).to_str().unwrap().to_owned();
-        let out = words(&[&["--demo", "record", "--for", "1s", "-o", &path], more].concat());
+        let out =
+            words(&[&["--demo", "record", "--for", "1s", "--min-free", "0%", "-o", &path], more].concat());
         assert!(out.status.success(), "{out:?}");
         path
     };

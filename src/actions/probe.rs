@@ -113,6 +113,7 @@ fn outcome(a: &Attempt, socket: BorrowedFd<'_>, until: Instant) -> io::Result<Co
 mod tests {
     use super::*;
     use crate::model::Endpoint;
+    use rustix::net::getsockname;
     use std::net::{TcpListener, UdpSocket};
 
     fn to(addr: SocketAddr, proto: Proto) -> Attempt {
@@ -127,12 +128,19 @@ mod tests {
         let open = to(listener.local_addr().unwrap(), Proto::Tcp);
         assert_eq!(attempt(&open, minute).unwrap().outcome, ConnectOutcome::Connected);
         drop(listener);
-        assert_eq!(attempt(&open, minute).unwrap().outcome, ConnectOutcome::Failed(libc::ECONNREFUSED));
+        // A bound socket that does not listen keeps its port from other tests.
+        let socket =
+            socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
+        bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let at = SocketAddr::try_from(getsockname(&socket).unwrap()).unwrap();
+        let closed = to(at, Proto::Tcp);
+        assert_eq!(attempt(&closed, minute).unwrap().outcome, ConnectOutcome::Failed(libc::ECONNREFUSED));
         let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
         let served = to(receiver.local_addr().unwrap(), Proto::Udp);
         assert_eq!(attempt(&served, Duration::from_millis(1)).unwrap().outcome, ConnectOutcome::Sent);
         assert_eq!(receiver.recv(&mut [0; 8]).unwrap(), 0, "one empty datagram");
-        drop(receiver);
+        // One that is connected elsewhere receives nothing from others.
+        receiver.connect("127.0.0.2:9").unwrap();
         assert_eq!(attempt(&served, minute).unwrap().outcome, ConnectOutcome::Failed(libc::ECONNREFUSED));
     }
 }

@@ -192,7 +192,8 @@ mod tests {
     fn redacted_directory_has_no_other_samples() {
         let dir = tempfile::tempdir().unwrap();
         let write = |redact| {
-            let mut recorder = Recorder::open(dir.path(), Retention::default(), redact)?;
+            let mut recorder =
+                Recorder::open(dir.path(), Retention { min_free: 0, ..Retention::default() }, redact)?;
             recorder.push(sample(1))?;
             recorder.close()
         };

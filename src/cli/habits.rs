@@ -40,6 +40,12 @@ pub fn translate(args: Vec<OsString>) -> Result<Vec<OsString>, UsageError> {
             continue;
         }
         let text = arg.to_str().unwrap_or("");
+        // kill(1): `-s TERM`.
+        if is_kill && text == "-s" {
+            out.push("--signal".into());
+            out.extend(rest.next());
+            continue;
+        }
         if text == "--" {
             out.push(arg);
             break;
@@ -51,6 +57,9 @@ pub fn translate(args: Vec<OsString>) -> Result<Vec<OsString>, UsageError> {
                 return Err(clash.error());
             }
             let takes_value = flags.longs.get(long).is_some_and(|takes| *takes);
+            if long == "watch" {
+                refuse_number("--watch", rest.peek().and_then(|n| n.to_str()))?;
+            }
             out.push(arg);
             if takes_value {
                 out.extend(rest.next());
@@ -123,7 +132,10 @@ impl Flags {
                     } else if let Some(clash) = clash
                         && !is_value(letter, value)
                     {
-                        return Err(clash.error());
+                        let UsageError(text) = clash.error();
+                        let word = value.filter(|v| ['c', 's', 'g'].contains(&letter) && is_name(v));
+                        let unknown = word.map_or_else(String::new, |w| format!("no column {w:?}; "));
+                        return Err(UsageError(unknown + &text));
                     }
                     kept.push(letter);
                     kept.push_str(after);
@@ -137,9 +149,16 @@ impl Flags {
                     if selects(before) || (!has_value && selects(after)) {
                         return Err(clash.error());
                     }
+                    if after.is_empty() {
+                        refuse_number("-w", next)?;
+                    }
                     kept.push(letter);
                     if has_value {
+                        // As for watch(1) and vmstat(8) a number is in seconds.
+                        let unit = if is_number(after.trim_start_matches('=')) { "s" } else { "" };
+                        kept.push_str(if after.starts_with('=') { "" } else { "=" });
                         kept.push_str(after);
+                        kept.push_str(unit);
                         break;
                     }
                 }
@@ -181,6 +200,26 @@ impl Flags {
             None => Ok(Meaning::Own),
         }
     }
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// Refuses a number behind the flag, which can be an interval or a port.
+fn refuse_number(flag: &str, next: Option<&str>) -> Result<(), UsageError> {
+    match next.filter(|n| is_number(n)) {
+        Some(n) => Err(UsageError(format!(
+            "{flag} {n}: for every {n} seconds: {flag}={n}s; for port {n}: {flag} :{n}"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// True for a word that looks like the name of a column.
+fn is_name(text: &str) -> bool {
+    let text = text.trim_start_matches('+');
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_lowercase() || "_,".contains(c))
 }
 
 /// Meaning of `-i`.
@@ -283,6 +322,12 @@ mod tests {
             ("-ti 500ms", "-ti 500ms"),
             ("list -i2s", "list -i2s"),
             ("list -w", "list -w"),
+            ("list -w2", "list -w=2s"),
+            ("list -w=2 -t", "list -w=2s -t"),
+            ("list -w500ms", "list -w=500ms"),
+            ("list -w :80", "list -w :80"),
+            ("list -w nginx", "list -w nginx"),
+            ("kill -s TERM :8080", "kill --signal TERM :8080"),
             ("list -Hw", "list -Hw"),
             ("list -w=2s -t", "list -w=2s -t"),
             ("list -s rx:desc", "list -s rx:desc"),
@@ -314,6 +359,10 @@ mod tests {
             ("-tw", "-w repeats the listing (--watch); for ss -w"),
             ("-wan", "-w repeats the listing"),
             ("-tnc", "for netstat -c: --watch"),
+            ("list -w 2", "-w 2: for every 2 seconds: -w=2s; for port 2: -w :2"),
+            ("list --watch 5 nginx", "--watch 5: for every 5 seconds: --watch=5s"),
+            ("-c xyzzyplugh", "no column \"xyzzyplugh\"; -c takes columns"),
+            ("list -s +xyzzyplugh", "no column \"+xyzzyplugh\"; -s takes a column"),
             ("-c xyzzyplugh", "for lsof -c: sockscope NAME"),
             ("-f inet", "for ss -f: family:inet"),
             ("-K dst 10.0.0.9", "-K is not a flag here; for ss -K: sockscope kill FILTER --close"),

@@ -2,6 +2,7 @@
 
 mod cgroup;
 mod decode;
+mod next_hop;
 mod state;
 
 use super::netlink::socket::NetlinkSocket;
@@ -11,6 +12,7 @@ use super::source::stamp;
 use crate::model::path::{FirstPacket, Lookup, NetState, RouteAnswer};
 use crate::model::{Addr, Endpoint, Faults, Netns, Proto};
 pub use cgroup::programs as cgroup_programs;
+pub(crate) use next_hop::read_failed as read_failed_hops;
 use std::io;
 
 /// `AF_INET` and `AF_INET6`.
@@ -101,7 +103,16 @@ fn lookup(packet: &FirstPacket, dest: Endpoint) -> Lookup {
             return Lookup { route: RouteAnswer::NotRead(e.to_string().into()), neighbour: None };
         }
     };
-    let route = match socket.get(&request(packet, dest)) {
+    let route = route(&mut socket, packet, dest);
+    let neighbour = match &route {
+        RouteAnswer::Found(r) => decode::neighbour(&mut socket, r.oif, r.gateway.unwrap_or(dest.addr)),
+        RouteAnswer::Refused(_) | RouteAnswer::NotRead(_) => None,
+    };
+    Lookup { route, neighbour }
+}
+
+fn route(socket: &mut NetlinkSocket, packet: &FirstPacket, dest: Endpoint) -> RouteAnswer {
+    match socket.get(&request(packet, dest)) {
         Ok(answer) => answer
             .and_then(|m| decode::route(&m))
             .map_or_else(|| RouteAnswer::NotRead("malformed answer".into()), RouteAnswer::Found),
@@ -109,12 +120,7 @@ fn lookup(packet: &FirstPacket, dest: Endpoint) -> Lookup {
             Some(errno) => RouteAnswer::Refused(errno),
             None => RouteAnswer::NotRead(e.to_string().into()),
         },
-    };
-    let neighbour = match &route {
-        RouteAnswer::Found(r) => decode::neighbour(&mut socket, r.oif, r.gateway.unwrap_or(dest.addr)),
-        RouteAnswer::Refused(_) | RouteAnswer::NotRead(_) => None,
-    };
-    Lookup { route, neighbour }
+    }
 }
 
 /// The request of a lookup as `ip route get` makes it.

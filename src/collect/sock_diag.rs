@@ -165,6 +165,9 @@ impl NetlinkSource {
         for s in &mut sample.sockets[begin..] {
             s.id.netns = number;
         }
+        if sample.wants.reads(Reads::NEXT_HOPS) {
+            super::path::read_failed_hops(number, begin, sample);
+        }
         if sample.wants.reads(Reads::NAT) {
             let (inode, name) = self
                 .netns

@@ -122,6 +122,14 @@ pub const FINDINGS: &[Finding] = &[
         check: Check::Socket(socket_rules::peer_not_reading),
     },
     Finding {
+        name: "neighbour-failed",
+        aliases: &["neighbor-failed"],
+        help: "The next hop does not answer: check that it is up, has this address, and is on this network.",
+        topic: "retransmission",
+        severity: Level::Warning,
+        check: Check::Socket(socket_rules::neighbour_failed),
+    },
+    Finding {
         name: "no-answer",
         aliases: &[],
         help: "Sent data is not acknowledged: the peer or the path is gone, or a firewall drops packets.",
@@ -256,6 +264,14 @@ pub const FINDINGS: &[Finding] = &[
         topic: "port-forwarding",
         severity: Level::Warning,
         check: Check::Forward(forward::filtered),
+    },
+    Finding {
+        name: "on-loopback",
+        aliases: &[],
+        help: "Connections through the forward are refused: bind the service to the address of the target, or to 0.0.0.0 or ::.",
+        topic: "port-forwarding",
+        severity: Level::Critical,
+        check: Check::Forward(forward::on_loopback),
     },
     Finding {
         name: "no-listener",

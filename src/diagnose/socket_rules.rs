@@ -212,6 +212,29 @@ pub(super) fn no_answer_to_connect(snap: &Snapshot, row: usize) -> Option<String
         .then(|| msg!("{} SYNs sent without an answer", u32::from(s.timer.retrans) + 1))
 }
 
+pub(super) fn neighbour_failed(snap: &Snapshot, row: usize) -> Option<String> {
+    let s = snap.socket(row);
+    if s.timer.kind != TimerKind::On || s.timer.retrans == 0 {
+        return None;
+    }
+    let hops = &snap.sample.failed_hops;
+    let hop = hops.iter().find(|h| h.netns == s.id.netns && h.dest == s.remote.addr)?;
+    let same = hops.iter().filter(|h| (h.netns, h.hop, h.iface) == (hop.netns, hop.hop, hop.iface));
+    let waiting: u32 = same.map(|h| h.waiting).sum();
+    let name = snap.sample.namespaces.get(usize::from(hop.netns)).and_then(|n| n.interfaces.get(&hop.iface));
+    let link = name.cloned().unwrap_or_else(|| format!("#{}", hop.iface));
+    Some(if hop.hop.is_v4() {
+        msg!("next hop {} ({}) does not answer ARP; sockets that wait for it: {}", hop.hop, link, waiting)
+    } else {
+        msg!(
+            "next hop {} ({}) does not answer neighbor discovery; sockets that wait for it: {}",
+            hop.hop,
+            link,
+            waiting
+        )
+    })
+}
+
 pub(super) fn loss(snap: &Snapshot, row: usize) -> Option<String> {
     let (m, when) = recent_counters(snap, row, |m| m.sent >= ENOUGH)?;
     // What the peer received twice was not lost.

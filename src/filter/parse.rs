@@ -405,6 +405,13 @@ impl<'a> Parser<'a> {
             return Err(error_at(Problem::Unexpected, start..end, tr("unexpected text"), None));
         }
         let host = operand::host(&raw.text, self.services);
+        // `*:443`, as it is displayed, is a port of any address.
+        if let Some(Operand::Host(None, Some(_), None)) = host
+            && raw.text.starts_with("*:")
+        {
+            self.at = start + 1;
+            return self.colon();
+        }
         if let (Some(Operand::Host(Some(net), port, zone)), Some(field)) = (host, self.end_field())
             && (raw.text.contains('/') || zone.is_some())
         {

@@ -72,7 +72,7 @@ macro_rules! parts {
 
 /// All parts that are written as a whole.
 pub(super) const PARTS: &[Part] = parts! {
-    host backend wants namespaces info_words owners_by users cgroups containers contexts tids privileges netfilter addresses faults
+    host backend wants namespaces info_words owners_by users cgroups containers contexts tids privileges netfilter addresses failed_hops faults
 };
 
 /// Writes a part; `None` if it is that of the sample before. A key frame has all of them.

@@ -3,6 +3,7 @@
 mod dns;
 mod event;
 mod flow;
+mod next_hop;
 pub mod nft;
 pub mod xtables;
 
@@ -22,6 +23,7 @@ use super::wants::Wants;
 pub use dns::{DNS_ADDRS, Dns, DnsOutcome, DnsQuery, dns_type, dns_type_name, dns_types};
 pub use event::{ClosedBy, Event, EventCount, EventKind, EventProcess, EventSource, Events};
 pub use flow::Flow;
+pub use next_hop::FailedHop;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -254,6 +256,9 @@ pub struct Sample {
     /// Addresses of the interfaces of each namespace, without loopback; read with the firewall rules.
     #[serde(default)]
     pub addresses: Vec<(u16, Addr)>,
+    /// Next hops that do not answer, of the destinations to which sockets repeat segments; when requested.
+    #[serde(default)]
+    pub failed_hops: Vec<FailedHop>,
     /// Port names. Not serialised: the viewer uses its own.
     #[serde(skip, default = "known_services")]
     pub services: Arc<Services>,
@@ -302,6 +307,7 @@ impl Sample {
             events: Events::default(),
             dns: Dns::default(),
             addresses: Vec::new(),
+            failed_hops: Vec::new(),
             services: known_services(),
             hosts: Arc::default(),
             faults: Faults::default(),

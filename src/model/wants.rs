@@ -129,6 +129,8 @@ bitflags! {
         const DNS = 1 << 16;
         /// State of every owner of a socket that was read; without it of those with something in a queue.
         const HALTED = 1 << 17;
+        /// Next hops that do not answer.
+        const NEXT_HOPS = 1 << 18;
     }
 }
 
@@ -199,7 +201,9 @@ impl Needs {
     /// Time since the last ACK (`tcpi_last_ack_recv`), from which the age of `CLOSE_WAIT` follows.
     const LAST_ACK: Self = Self::info(info_words(&[56]));
     /// Data needed by the findings.
-    pub const FINDINGS: Self = Self::OWNERS.or(Self::attrs(AttrSet::SKMEM)).or(Self::info(u128::MAX));
+    pub const FINDINGS: Self = Self::reads(Reads::OWNERS.union(Reads::NEXT_HOPS))
+        .or(Self::attrs(AttrSet::SKMEM))
+        .or(Self::info(u128::MAX));
     /// Counters from which rates are computed: `tcpi_total_retrans`, `tcpi_bytes_acked`, `tcpi_bytes_received`.
     pub const RATES: Self = Self::info(info_words(&[100, 120, 128]));
 

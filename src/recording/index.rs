@@ -406,7 +406,8 @@ mod tests {
         let frames = frames(&written, &[3]);
         let dir = tempfile::tempdir().unwrap();
         let write = |range: Range<usize>| {
-            let mut writer = Writer::open(dir.path(), Retention::default()).unwrap();
+            let retention = Retention { min_free: 0, ..Retention::default() };
+            let mut writer = Writer::open(dir.path(), retention).unwrap();
             for i in range {
                 let kind = if i % 3 == 0 { FrameKind::Key } else { FrameKind::Delta };
                 writer.write(&frames[i], kind, written[i].at).unwrap();

@@ -17,8 +17,8 @@ mod text;
 use crate::model::process::FdKind;
 use crate::model::sample::{Dns, DnsQuery, Event, EventCount, Events};
 use crate::model::{
-    Addr, BackendInfo, Container, Contexts, Endpoint, FaultSubject, Faults, FdTarget, Flow, ListenQueue,
-    Namespace, ProcInfo, Process, Sample,
+    Addr, BackendInfo, Container, Contexts, Endpoint, FailedHop, FaultSubject, Faults, FdTarget, Flow,
+    ListenQueue, Namespace, ProcInfo, Process, Sample,
 };
 use siphasher::sip::SipHasher24;
 use std::collections::{BTreeMap, HashSet};
@@ -96,6 +96,7 @@ impl Redactor {
             events,
             dns,
             addresses,
+            failed_hops,
             services: _,
             hosts,
             faults,
@@ -156,6 +157,9 @@ impl Redactor {
         self.dns(dns);
         for (_, addr) in addresses {
             *addr = self.addr(*addr);
+        }
+        for FailedHop { netns: _, dest, hop, iface: _, waiting: _ } in failed_hops {
+            (*dest, *hop) = (self.addr(*dest), self.addr(*hop));
         }
         *hosts = Arc::default();
     }

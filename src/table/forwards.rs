@@ -170,7 +170,7 @@ static COLUMNS: &[Column] = &[
         "Source: location of the rule (family, table, chain, handle), command line of the proxy, or container engine.").dim()
         .called(&["source", "learnt", "rule"]).needs(NAT).wide(10, 24, 80),
     Column::new("finding", "FINDING", Kind::Text, 3, |s, r| Value::from_opt(forward_diagnosis(s, r).map(|d| d.finding.name), Missing::NotApplicable),
-        "Finding: no-listener (nothing listens on the target), shadowed (an earlier rule matches first) or filtered (a filter rule drops its packets).").tone(|s, r| match forward_diagnosis(s, r).map(|d| d.severity) {
+        "Finding: no-listener (nothing listens on the target), on-loopback (a service listens there on loopback only), shadowed (an earlier rule matches first) or filtered (a filter rule drops its packets).").tone(|s, r| match forward_diagnosis(s, r).map(|d| d.severity) {
             Some(Level::Critical) => Tone::Critical,
             _ => Tone::Warning,
         })

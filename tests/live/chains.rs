@@ -219,6 +219,11 @@ pub(crate) fn rules_with_clients_are_reachable_and_unevaluated_conditions_are_na
     let all = rows(&["forwards", "-c", COLUMNS])?;
     let row = first(&all, "0.0.0.0:1200", "172.30.0.2:81").ok_or("1200")?;
     check(row["finding"] == "no-listener", || format!("without a client: {row}"))?;
+    let _hidden = inside("sv", &["socat", "-u", "TCP-LISTEN:81,bind=127.0.0.1", "OPEN:/dev/null"]);
+    until("the listener on loopback", || {
+        let all = rows(&["forwards", "-c", COLUMNS]).ok()?;
+        first(&all, "0.0.0.0:1200", "172.30.0.2:81").filter(|r| r["finding"] == "on-loopback")
+    })?;
     for (host, condition, rule) in
         [("0.0.0.0:1300", "cgroup", "ip nat pre handle"), ("0.0.0.0:1500", "u32", "ip nat U handle")]
     {

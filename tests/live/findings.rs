@@ -121,6 +121,33 @@ pub(crate) fn tcp_under_trouble_has_its_findings_and_no_other() -> Result<(), St
     Ok(())
 }
 
+/// A next hop that nothing answers for: the destination itself on a link, and a gateway for a destination behind it. A destination
+/// that only drops, behind a gateway that answers, has the finding of a connect without an answer alone.
+pub(crate) fn next_hop_without_an_answer_is_named() -> Result<(), String> {
+    let script = "ip link add hop0 type veth peer name hop1 && ip addr add 10.99.0.1/24 dev hop0 && \
+        ip link set hop0 up && ip link set hop1 up && ip route add 10.98.0.0/24 via 10.99.0.7 && \
+        ip neigh replace 10.99.0.8 dev hop0 lladdr 02:00:00:00:00:08 && ip route add 10.97.0.0/24 via 10.99.0.8";
+    let done = Command::new("sh").args(["-ec", script]).status().map_err(|e| e.to_string())?;
+    check(done.success(), || "no veth pair".to_owned())?;
+    let mut open: Vec<OwnedFd> = Vec::new();
+    for (dest, wanted) in [
+        ("10.99.0.9", "neighbour-failed,no-answer-to-connect"),
+        ("10.98.0.1", "neighbour-failed,no-answer-to-connect"),
+        ("10.97.0.1", "no-answer-to-connect"),
+    ] {
+        until_ok(|| {
+            let rows = findings(&format!("tcp state:syn-sent rhost:{dest}"))?;
+            // Resolving ends with EHOSTUNREACH after three seconds.
+            if rows.is_empty() {
+                open.push(connecting(&format!("{dest}:80")));
+            }
+            check(rows.iter().any(|(_, f)| f == wanted), || format!("{dest}: {rows:?}"))
+        })?;
+    }
+    let del = Command::new("ip").args(["link", "del", "hop0"]).status().map_err(|e| e.to_string())?;
+    check(del.success(), || "the veth pair stays".to_owned())
+}
+
 /// A client that does not wait for the handshake.
 fn connecting(to: &str) -> OwnedFd {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;

@@ -50,7 +50,8 @@ pub(crate) fn replay_gives_the_json_of_each_moment() -> Result<(), String> {
     let moments = number("SOCKSCOPE_MOMENTS", 60);
     let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
     let mut source = NetlinkSource::new("requested".into()).map_err(|e| e.to_string())?;
-    let mut writer = Writer::open(dir.path(), Retention::default()).map_err(|e| e.to_string())?;
+    let mut writer = Writer::open(dir.path(), Retention { min_free: 0, ..Retention::default() })
+        .map_err(|e| e.to_string())?;
     let (mut engine, mut encoder) = (Engine::new(), Encoder::new());
     let listener = listen("127.0.0.1:0", 64, false);
     let mut world = World::default();

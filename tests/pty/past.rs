@@ -40,7 +40,7 @@ fn replay_is_moved_in_and_played_on() {
         let dir = tempfile::tempdir().unwrap();
         let l = TcpListener::bind("127.0.0.1:7602").unwrap();
         let recorded = Command::new(env!("CARGO_BIN_EXE_sockscope"))
-            .args(["record", "--every", "100ms", "--for", "1500ms", "-o"])
+            .args(["record", "--every", "100ms", "--for", "1500ms", "--min-free", "0%", "-o"])
             .arg(dir.path())
             .status()
             .unwrap();

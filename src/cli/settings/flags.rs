@@ -42,7 +42,8 @@ fn arg(setting: &'static Setting) -> Arg {
         .help_heading(GLOBAL)
         .global(true);
     if setting.switch {
-        return arg.action(ArgAction::SetTrue);
+        // `-nP` and `-nn` of other tools, and a switch that an alias has already.
+        return arg.action(ArgAction::SetTrue).overrides_with(setting.key.as_str());
     }
     let arg = arg.value_name(setting.value_name.unwrap_or("VALUE")).allow_negative_numbers(true);
     if setting.choices.is_empty() {

@@ -117,16 +117,28 @@ pub(super) fn link_addr(message: &[u8]) -> Option<LinkAddr> {
 /// The entry of a neighbour at an interface: `struct ndmsg`, 12 bytes, and attributes.
 pub(super) fn neighbour(socket: &mut NetlinkSocket, oif: u32, addr: Addr) -> Option<Neighbour> {
     let mut found = None;
-    let request = Request::neighbours(if addr.is_v4() { 2 } else { 10 });
-    let read = socket.dump(&request, |message| {
-        if let Some((link, dest, entry)) = neighbour_entry(message)
-            && (link, dest) == (oif, addr)
-        {
+    let family = if addr.is_v4() { 2 } else { 10 };
+    let complete = each_neighbour(socket, family, |link, dest, entry| {
+        if (link, dest) == (oif, addr) {
             found = Some(entry);
+        }
+    });
+    found.filter(|_| complete)
+}
+
+/// Passes on interface, address and entry of each neighbour of an address family. Returns `false` if they could not all be read.
+pub(super) fn each_neighbour(
+    socket: &mut NetlinkSocket,
+    family: u8,
+    mut f: impl FnMut(u32, Addr, Neighbour),
+) -> bool {
+    let read = socket.dump(&Request::neighbours(family), |message| {
+        if let Some((link, dest, entry)) = neighbour_entry(message) {
+            f(link, dest, entry);
         }
         Ok::<(), Malformed>(())
     });
-    read.ok().and(found)
+    read.is_ok()
 }
 
 /// Interface, address and entry of an `RTM_NEWNEIGH` message.

@@ -33,7 +33,9 @@ const MIN_ALERT: u16 = 16;
 /// First column after the filter, or after the text typed in its place.
 fn filter_end(app: &App, area: Rect) -> u16 {
     let typed = match &app.overlay {
-        Some(Overlay::Name { text, .. }) => width(tr("save as")) + 1 + width(text),
+        Some(Overlay::Name { text, .. }) => width(tr("save as")) + 1 + width(text) + 1,
+        // A cell for the cursor behind the text.
+        Some(Overlay::Filter { .. }) => width(&app.view_state().text) + 1,
         _ => width(&app.view_state().text),
     };
     area.x.saturating_add(3).saturating_add(typed)
