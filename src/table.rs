@@ -28,7 +28,7 @@ pub use error::{QueryError, columns};
 pub use events::EVENTS;
 pub use forwards::FORWARDS;
 pub use host::HOSTNAME_COLUMN;
-pub use identity::Identity;
+pub use identity::{Identity, RowId};
 pub use limits::LIMITS;
 pub use map::MAP_TABLE;
 pub use peers::PEERS;
@@ -78,7 +78,7 @@ impl Table {
 /// Returns whether the network namespace must be shown: not all sockets are in namespace 0, that of sockscope. With a filter
 /// the kernel may report only port 80 of a container, which must not look like port 80 of the host.
 pub fn spans_namespaces(snap: &Snapshot) -> bool {
-    snap.sockets().any(|s| s.id.netns != 0)
+    snap.each_host().any(|snap| snap.sockets().any(|s| s.id.netns != 0))
 }
 
 /// Read errors that may be the reason for missing sockets.

@@ -154,6 +154,7 @@ pub(crate) fn snapshot(rows: Vec<Row>, processes: Vec<Process>, names: &[&str]) 
         map: crate::model::map::Map::default(),
         seq: 1,
         sample,
+        merged: None,
         live_rows: None,
         closed_rows: Vec::new(),
         closed_names: Vec::new(),

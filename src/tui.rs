@@ -40,6 +40,7 @@ pub(crate) mod offers;
 mod on_screen;
 pub mod overlay;
 pub mod past;
+mod remote;
 pub mod screenshot;
 mod socket_history;
 mod synonyms;

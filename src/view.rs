@@ -3,6 +3,7 @@
 mod arranged;
 pub mod diff;
 pub mod group;
+mod merged;
 mod no_match;
 pub mod preset;
 pub mod sort;
@@ -47,6 +48,9 @@ impl View {
 
     /// Arranges the rows of one snapshot.
     pub fn arrange(&self, snap: &Snapshot) -> Arranged {
+        if let Some(merged) = &snap.merged {
+            return self.grouped(snap, merged::sorted(self, merged, true));
+        }
         let total = self.total(snap);
         let matcher = self.filter.over(snap);
         let mut rows: Vec<u32> = (0..total as u32).filter(|r| matcher.matches(*r as usize)).collect();
@@ -58,6 +62,8 @@ impl View {
     pub fn arrange_sorted(&self, snap: &Snapshot, sorted: &[u32]) -> Arranged {
         let rows = if self.filter.is_everything() {
             sorted.to_vec()
+        } else if let Some(merged) = &snap.merged {
+            merged::matching(self, merged, sorted)
         } else {
             let matcher = self.filter.over(snap);
             sorted.iter().copied().filter(|r| matcher.matches(*r as usize)).collect()
@@ -67,6 +73,9 @@ impl View {
 
     /// All rows of the table in order, unfiltered. Equal for views with equal [`View::keys`].
     pub fn sorted(&self, snap: &Snapshot) -> Vec<u32> {
+        if let Some(merged) = &snap.merged {
+            return merged::sorted(self, merged, false);
+        }
         let mut rows: Vec<u32> = (0..self.total(snap) as u32).collect();
         sort::sort(&mut rows, snap, &self.keys());
         rows
@@ -83,7 +92,7 @@ impl View {
 
     /// Number of rows before filtering.
     fn total(&self, snap: &Snapshot) -> usize {
-        if self.closed { (self.table.len)(snap) } else { (self.table.live)(snap) }
+        if self.closed { self.table.rows(snap) } else { self.table.live_rows(snap) }
     }
 
     fn grouped(&self, snap: &Snapshot, mut rows: Vec<u32>) -> Arranged {
@@ -92,7 +101,11 @@ impl View {
             None => Vec::new(),
         };
         let total = self.total(snap);
-        let no_match = rows.is_empty().then(|| Box::new(NoMatch::new(&self.filter, snap, total)));
+        let no_match = rows.is_empty().then(|| {
+            // Of several hosts, the one with most rows stands for all.
+            let one = snap.each_host().max_by_key(|s| self.total(s)).unwrap_or(snap);
+            Box::new(NoMatch::new(&self.filter, one, self.total(one)))
+        });
         Arranged { rows, groups, total, no_match }
     }
 }

@@ -72,6 +72,8 @@ mod forwards;
 mod habits;
 #[path = "live/holders.rs"]
 mod holders;
+#[path = "live/host_screen.rs"]
+mod host_screen;
 #[path = "live/hostile_names.rs"]
 mod hostile_names;
 #[path = "live/hostile_rules.rs"]
@@ -225,6 +227,10 @@ const CASES: &[Case] = cases! {
         bash_completes_values
         fish_completes_values
         zsh_loads_the_completion
+    }
+    Root host_screen ["ip", "perl"] {
+        stalled_and_killed_hosts_disturb_no_other
+        hostile_hosts_are_named_and_bounded
     }
     Root hosts ["ip", "perl", "ssh", "ssh-keygen", "prlimit", "strip"] {
         rows_of_hosts_are_those_of_each_command_inside

@@ -7,6 +7,8 @@
 mod dns;
 #[path = "screens/events.rs"]
 mod events;
+#[path = "screens/hosts.rs"]
+mod hosts;
 #[path = "screens/past.rs"]
 mod past;
 #[path = "screens/why.rs"]

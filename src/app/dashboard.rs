@@ -1,8 +1,11 @@
 //! The dashboard: starts the threads that collect, read keys and catch signals; the calling thread draws.
 
+use super::collector::Collector;
 use super::confine::{Outside, Stage};
 use super::environment::TerminalEnv;
 use super::exit_status::{ExitStatus, RunError};
+use super::fleet::Connection;
+use super::fleet_poller::{Common, FleetPoller};
 use super::open_source::open_recording;
 use super::past::{Context, Past};
 use super::poll_age::{PollAge, watch_age};
@@ -60,8 +63,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
     let poll_events = events.clone();
     let outside = Outside::start().map_err(cannot("start a thread"))?;
     let mut sandbox = confine::dashboard(plan, Stage::BeforeSource);
-    // Opened before the terminal is set up, so that an error is a plain line.
-    let source = super::open_source::open(plan, Engines::Later)?;
+    let hosts_given = plan.hosts.is_named().then(|| Connection::new(plan)).transpose()?;
     let (failed, failure) = mpsc::channel();
     let arranger_failed = failed.clone();
     let latest = Latest::default();
@@ -70,57 +72,22 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
     let speed = plan.recording.as_ref().map_or(1.0, |r| r.speed);
     let interval = plan.interval().div_f64(speed);
     let age = Arc::new(PollAge::new(interval));
-    // A recording is as old as it is.
-    if plan.recording.is_none() {
-        watch_age(&age, events.clone()).map_err(cannot("start a timer"))?;
-    }
-    let polled = Arc::clone(&age);
-    let poller = Poller::start(
-        source,
-        Wants::default(),
-        (interval, plan.settings.max_cpu.0),
-        (
-            Context {
+    let feed = Feed { latest, events: poll_events, age: Arc::clone(&age), failed };
+    let poller = match hosts_given {
+        Some(connection) => {
+            let common = Common {
                 services: Arc::clone(&plan.services),
-                hosts: Arc::clone(&hosts),
+                names: Arc::clone(&hosts),
                 rules: plan.settings.alerts.rules(),
-                protos: ProtoSet::ALL,
-            },
-            past(plan)?,
-            beside(plan),
-        ),
-        Engine::new()
-            .with_first_owners_pending()
-            .with_alert_rules(plan.settings.alerts.rules())
-            .with_events_kept(plan.settings.events_kept.0),
-        move |event| {
-            let event = match event {
-                PollEvent::Fresh(snap) => {
-                    polled.note();
-                    if !latest.put(snap) {
-                        return true;
-                    }
-                    Event::Fresh(latest.clone())
-                }
-                PollEvent::EffectiveInterval(effective) => {
-                    polled.set_interval(effective);
-                    Event::EffectiveInterval(effective)
-                }
-                PollEvent::Failed(error) => Event::Failed(error),
-                PollEvent::Recording(state, what) => Event::Recording(state, what),
-                PollEvent::EndOfRecording => Event::EndOfRecording,
-                PollEvent::Past(snap, position) => Event::Past(snap, position),
-                PollEvent::Searching(ns) => Event::Searching(ns),
-                PollEvent::NoMoment => Event::NoMoment,
-                PollEvent::Panicked(error) => {
-                    let _ = failed.send(error);
-                    Event::InputClosed
-                }
+                events_kept: plan.settings.events_kept.0,
             };
-            poll_events.send(event).is_ok()
-        },
-    )
-    .map_err(cannot("start the collector thread"))?;
+            let connection = connection.without_questions();
+            let send = move |snap| feed.send(PollEvent::Fresh(Arc::new(snap)));
+            let fleet = FleetPoller::start(&connection, interval, &common, send);
+            Collector::Fleet(fleet.map_err(cannot("start the threads of the hosts"))?)
+        }
+        None => Collector::One(start_poller(plan, interval, &hosts, feed)?),
+    };
     let (history, replies) = (environment::history_file(), events.clone());
     let prober = start_prober(plan.is_live(), events.clone()).map_err(cannot("start the probing thread"))?;
     let answerer = start_answerer(plan, events.clone()).map_err(cannot("start the answering thread"))?;
@@ -229,6 +196,76 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
     }
 }
 
+/// Messages of the collector threads to the dashboard.
+struct Feed {
+    latest: Latest,
+    events: Sender<Event>,
+    age: Arc<PollAge>,
+    failed: Sender<String>,
+}
+
+impl Feed {
+    /// Passes a message on; returns whether to go on.
+    fn send(&self, event: PollEvent) -> bool {
+        let event = match event {
+            PollEvent::Fresh(snap) => {
+                self.age.note();
+                if !self.latest.put(snap) {
+                    return true;
+                }
+                Event::Fresh(self.latest.clone())
+            }
+            PollEvent::EffectiveInterval(effective) => {
+                self.age.set_interval(effective);
+                Event::EffectiveInterval(effective)
+            }
+            PollEvent::Failed(error) => Event::Failed(error),
+            PollEvent::Recording(state, what) => Event::Recording(state, what),
+            PollEvent::EndOfRecording => Event::EndOfRecording,
+            PollEvent::Past(snap, position) => Event::Past(snap, position),
+            PollEvent::Searching(ns) => Event::Searching(ns),
+            PollEvent::NoMoment => Event::NoMoment,
+            PollEvent::Panicked(error) => {
+                let _ = self.failed.send(error);
+                Event::InputClosed
+            }
+        };
+        self.events.send(event).is_ok()
+    }
+}
+
+/// Starts the thread that reads this machine, a recording or demo data.
+fn start_poller(plan: &Plan, interval: Duration, hosts: &Arc<Hosts>, feed: Feed) -> Result<Poller, RunError> {
+    // Opened before the terminal is set up, so that an error is a plain line.
+    let source = super::open_source::open(plan, Engines::Later)?;
+    // A recording is as old as it is.
+    if plan.recording.is_none() {
+        watch_age(&feed.age, feed.events.clone())
+            .map_err(|e| RunError::Dashboard(format!("start a timer: {e}")))?;
+    }
+    let poller = Poller::start(
+        source,
+        Wants::default(),
+        (interval, plan.settings.max_cpu.0),
+        (
+            Context {
+                services: Arc::clone(&plan.services),
+                hosts: Arc::clone(hosts),
+                rules: plan.settings.alerts.rules(),
+                protos: ProtoSet::ALL,
+            },
+            past(plan)?,
+            beside(plan),
+        ),
+        Engine::new()
+            .with_first_owners_pending()
+            .with_alert_rules(plan.settings.alerts.rules())
+            .with_events_kept(plan.settings.events_kept.0),
+        move |event| feed.send(event),
+    );
+    poller.map_err(|e| RunError::Dashboard(format!("start the collector thread: {e}")))
+}
+
 /// Resolves addresses by threads that are started with the first of them.
 fn resolve(resolver: &Mutex<Option<Resolver>>, hosts: &Arc<Hosts>, addrs: Vec<Addr>, replies: Sender<Event>) {
     let mut resolver = resolver.lock().unwrap_or_else(PoisonError::into_inner);
@@ -277,6 +314,7 @@ pub(super) fn options(plan: &Plan, list: &ListPlan, env: &TerminalEnv) -> Result
         numeric: plan.settings.numeric,
         // Captured trees, recordings and demo data have no processes or sockets to act on.
         read_only: plan.settings.read_only || !plan.is_live(),
+        hosts: plan.hosts.is_named(),
         lang: plan.lang().unwrap_or_else(environment::lang),
         names: plan.settings.resolve,
         views: plan.settings.presets(),

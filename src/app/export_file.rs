@@ -5,10 +5,11 @@ use crate::cli::{Plan, user_file};
 use crate::format::{Column, thousands};
 use crate::model::lang::in_english;
 use crate::msg;
-use crate::output::{self, Differences, Format, Grid, JsonHead, JsonKeys, Listing, Rows};
+use crate::output::{self, Differences, Format, Grid, HostRows, JsonHead, JsonKeys, Listing, Rows};
 use crate::tui::export::Export;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Writes the export to a new file of this name; returns the result, with the whole path, in one line.
 pub(super) fn write(plan: &Plan, name: &str, what: &Export) -> String {
@@ -30,6 +31,13 @@ fn write_in(
     let written = user_file::write_new(&file, |mut out| match what {
         Export::Text(_, text) => out.write_all(text.as_bytes()).map(|()| None),
         Export::Rows(form, shown) => {
+            if let Some(merged) = &shown.snap.merged {
+                let snaps: Vec<_> = merged.hosts.iter().map(|h| Arc::clone(&h.snap)).collect();
+                let at = |r: &u32| merged.at(shown.table, *r as usize).map(|(h, row)| (h as u32, row as u32));
+                let rows: Vec<(u32, u32)> = shown.rows.iter().filter_map(at).collect();
+                let grid = HostRows { snaps: &snaps, columns: &shown.columns, rows: &rows };
+                return write_grid(&mut out, plan, form, &grid, JsonKeys::All(JsonHead::new(&shown.snap)));
+            }
             let grid = Rows { snap: &shown.snap, columns: &shown.columns, rows: &shown.rows };
             write_grid(&mut out, plan, form, &grid, JsonKeys::All(JsonHead::new(&shown.snap)))
         }
@@ -78,7 +86,7 @@ mod tests {
         let mut source = ScenarioSource::new(Scenario::named("hostile").unwrap());
         let snap = Engine::new().step(source.sample(&Wants::default()).unwrap());
         let rows: Vec<u32> = (0..snap.live as u32).collect();
-        let shown = ExportRows { columns: SOCKETS.default_columns(), rows, snap };
+        let shown = ExportRows { table: SOCKETS.id, columns: SOCKETS.default_columns(), rows, snap };
         let dir = tempfile::tempdir().unwrap();
         let at = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_800_000_000);
         let all = shown.rows.len();

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Time in which a host answers its first request, if `ssh` may not ask for a password.
-const CONNECT: Duration = Duration::from_secs(30);
+pub(super) const CONNECT: Duration = Duration::from_secs(30);
 /// Time in which it does if `ssh` may ask.
 const CONNECT_ASKING: Duration = Duration::from_secs(120);
 /// Time in which it does if a program may be copied to it first.
@@ -26,7 +26,7 @@ const CONNECT_COPYING: Duration = Duration::from_secs(300);
 /// Time in which a connected host answers.
 const ANSWER: Duration = Duration::from_secs(10);
 /// Shortest and longest time until a host that ended is connected again.
-const BACKOFF: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
+pub(super) const BACKOFF: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
 /// Command on the host, if none is configured.
 const AGENT: [&str; 3] = ["sockscope", "agent", "--stdio"];
 
@@ -54,9 +54,17 @@ pub(super) struct Fleet {
     hosts: Arc<Hosts>,
 }
 
-impl Fleet {
-    /// Connects to the hosts of the plan.
-    pub(super) fn open(plan: &Plan, wants: Wants) -> Result<Self, RunError> {
+/// Names of the hosts of a plan, and the command that connects to them.
+pub(super) struct Connection {
+    /// Names, in order.
+    pub(super) names: Vec<Arc<str>>,
+    /// Command.
+    pub(super) ssh: SshCommand,
+}
+
+impl Connection {
+    /// Resolves the hosts of the plan.
+    pub(super) fn new(plan: &Plan) -> Result<Self, RunError> {
         let names = plan.hosts.resolve(environment::ssh_dir().as_deref())?;
         for name in &names {
             check_host(name).map_err(|e| UsageError(format!("--host: {e}")))?;
@@ -73,9 +81,23 @@ impl Fleet {
             memory: share_of_memory(names.len()),
             copy: copy_agent::program(plan)?,
         };
+        Ok(Self { names: names.iter().map(|name| name.as_str().into()).collect(), ssh })
+    }
+
+    /// Forbids questions of `ssh`: the terminal is that of the dashboard.
+    pub(super) fn without_questions(mut self) -> Self {
+        self.ssh.batch = true;
+        self
+    }
+}
+
+impl Fleet {
+    /// Connects to the hosts of the plan.
+    pub(super) fn open(plan: &Plan, wants: Wants) -> Result<Self, RunError> {
+        let Connection { names, ssh } = Connection::new(plan)?;
         let now = Instant::now();
-        let member = |name: &String| Member {
-            name: name.as_str().into(),
+        let member = |name: &Arc<str>| Member {
+            name: Arc::clone(name),
             remote: None,
             engine: Engine::new()
                 .with_alert_rules(plan.settings.alerts.rules())
@@ -206,7 +228,7 @@ impl Member {
                 sample.host = Arc::clone(&self.name);
                 Some(sample)
             }
-            Some(Err(RemoteEnd(why))) => {
+            Some(Err(RemoteEnd { why, .. })) => {
                 self.late = true;
                 self.remote = None;
                 let wait = self.again.1;

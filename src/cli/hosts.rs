@@ -26,7 +26,7 @@ pub struct HostsPlan {
 }
 
 /// Commands that take hosts.
-const COMMANDS: &str = "list, ports, processes, peers, limits, forwards, map, who, check, events, dns, diff, export, query and record";
+const COMMANDS: &str = "the dashboard, list, ports, processes, peers, limits, forwards, map, who, check, events, dns, diff, export, query and record";
 
 impl HostsPlan {
     /// The hosts of `--host` and `--hosts`.
@@ -99,8 +99,14 @@ fn takes_hosts(args: &Args) -> Result<(), UsageError> {
         Err(UsageError(format!("--host: {command} {why}: ssh {host} sockscope {command} …")))
     };
     match &args.command {
-        Some(
-            Command::Events(_)
+        None | Some(Command::Top(_)) if args.beside.record.is_some() => {
+            let why = "--record cannot be combined with --host; use: sockscope record --host HOST";
+            Err(UsageError(why.to_owned()))
+        }
+        None
+        | Some(
+            Command::Top(_)
+            | Command::Events(_)
             | Command::Dns(_)
             | Command::Record(_)
             | Command::Check(_)
@@ -112,10 +118,6 @@ fn takes_hosts(args: &Args) -> Result<(), UsageError> {
         Some(Command::Query(_)) => Ok(()),
         Some(Command::Kill(_)) => there("kill", "acts on the machine on which it runs"),
         Some(Command::Why(_)) => there("why", "reads more than an agent sends"),
-        None | Some(Command::Top(_)) => {
-            let why = "--host: the dashboard shows this machine alone; rows of hosts: sockscope list -w --host HOST";
-            Err(UsageError(why.to_owned()))
-        }
         _ => Err(UsageError(format!("--host is for {COMMANDS}"))),
     }
 }

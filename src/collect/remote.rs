@@ -13,7 +13,6 @@ mod frame_source;
 mod hello;
 mod message;
 mod methods;
-mod sha256;
 mod ssh;
 
 pub use copy::{AgentBinary, CopyError};

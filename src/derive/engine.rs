@@ -206,6 +206,7 @@ impl Engine {
         let mut snap = Snapshot {
             seq: self.seq,
             sample,
+            merged: None,
             live_rows,
             closed_rows: closed.rows,
             closed_names: closed.names,

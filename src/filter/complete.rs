@@ -235,7 +235,7 @@ fn states() -> Vec<Item> {
 fn ports(snap: Option<&Snapshot>) -> Vec<Item> {
     let services = snap.map_or(crate::model::Services::well_known(), |s| &s.sample.services);
     let mut out: Vec<Item> = Vec::new();
-    for p in snap.map_or(&[][..], |s| &s.ports) {
+    for p in snap.into_iter().flat_map(Snapshot::each_host).flat_map(|s| &s.ports) {
         let text = p.local.port.to_string();
         if !out.iter().any(|i| i.text == text) {
             let help = services.name(p.local.port, false).unwrap_or("").to_owned();
@@ -254,7 +254,8 @@ fn current_values(table: &'static Table, columns: &[&str], snap: Option<&Snapsho
     let Some(snap) = snap else { return Vec::new() };
     let mut counts: BTreeMap<String, (u32, bool)> = BTreeMap::new();
     for column in columns.iter().filter_map(|n| table.column(n)) {
-        for row in 0..(table.len)(snap) {
+        for number in 0..table.rows(snap) {
+            let (snap, row) = snap.at(table.id, number);
             column.any_value(snap, row, &mut |v| {
                 match v {
                     crate::format::Value::Missing(Missing::NotApplicable | Missing::NotRead) => {}

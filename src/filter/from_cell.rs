@@ -20,6 +20,7 @@ pub fn filter_from_cell(
         _ => column,
     };
     let name = column.name;
+    let (snap, row) = snap.at(table.id, row);
     Some(match column.value(snap, row) {
         Value::Missing(_) => format!("{name}:none"),
         Value::State(s) => format!("{name}:{}", s.info().name.to_ascii_lowercase().replace('_', "-")),

@@ -3,6 +3,7 @@
 mod dns_log;
 mod event_log;
 mod event_window;
+mod merged;
 
 pub use dns_log::{DNS_SLOW_NS, DNS_WINDOW_S, DnsLog, DnsRow, Resolver};
 pub(crate) use event_log::process_index;
@@ -11,6 +12,7 @@ pub use event_window::{
     EVENT_WINDOW_S, EventFigure, EventFlow, EventStats, EventWindow, FlowCounts, FlowKey, GAVE_UP_NS,
     PeerAddr, SHORT_NS, UNACCEPTED_NS,
 };
+pub use merged::{HostState, Merged, RemoteHost, TableId, Viewer};
 
 use super::addr::{Addr, Endpoint, Scope};
 use super::attr::Attrs;
@@ -40,6 +42,8 @@ pub struct Snapshot {
     pub seq: u64,
     /// Sample it was derived from, unchanged.
     pub sample: Sample,
+    /// Hosts whose rows it has instead of its own.
+    pub merged: Option<Arc<Merged>>,
     /// Live rows, if they differ from the sockets of the sample: flows in state `FORWARDED` were appended, or a socket
     /// that was read twice was removed.
     pub live_rows: Option<Vec<Socket>>,

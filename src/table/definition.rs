@@ -1,31 +1,10 @@
 //! A view: its table, columns and groupings.
 
-use super::identity::Identity;
+use super::identity::{Identity, RowId};
 use crate::format::{Column, Needs, Role};
+use crate::model::lang::noop;
+pub use crate::model::snapshot::TableId;
 use crate::model::{Addr, Fault, Snapshot};
-
-/// Identifier of a table; also of the view that shows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum TableId {
-    /// [`SOCKETS`](super::SOCKETS).
-    Sockets,
-    /// [`PORTS`](super::PORTS).
-    Ports,
-    /// [`PROCESSES`](super::PROCESSES).
-    Processes,
-    /// [`PEERS`](super::PEERS).
-    Peers,
-    /// [`LIMITS`](super::LIMITS).
-    Limits,
-    /// [`FORWARDS`](super::FORWARDS).
-    Forwards,
-    /// [`MAP_TABLE`](super::MAP_TABLE).
-    Map,
-    /// [`EVENTS`](super::EVENTS).
-    Events,
-    /// [`DNS`](super::DNS).
-    Dns,
-}
 
 /// A grouping that a view offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +33,9 @@ pub enum Collapsed {
 impl Grouping {
     /// Without groups.
     pub const FLAT: Self = Self::new("flat");
+
+    /// By host, of rows of several hosts.
+    pub const BY_HOST: Self = Self::by(super::HOSTNAME_COLUMN, noop("host")).collapsed(Collapsed::Nested);
 
     const fn new(title: &'static str) -> Self {
         Self { name: None, title, collapsed: Collapsed::All, by_first_row: false }
@@ -166,6 +148,22 @@ impl Table {
     /// Returns whether its rows happen at a time of their own and are printed as they do.
     pub const fn is_stream(&self) -> bool {
         matches!(self.id, TableId::Events | TableId::Dns)
+    }
+
+    /// Number of rows of a snapshot, of one host or of several, sockets that have just closed included.
+    pub fn rows(&self, snap: &Snapshot) -> usize {
+        snap.merged.as_ref().map_or_else(|| (self.len)(snap), |m| m.counts(self.id).0)
+    }
+
+    /// Number of rows without sockets that have just closed.
+    pub fn live_rows(&self, snap: &Snapshot) -> usize {
+        snap.merged.as_ref().map_or_else(|| (self.live)(snap), |m| m.counts(self.id).1)
+    }
+
+    /// Identity of a row across polls, with its host.
+    pub fn row_id(&self, snap: &Snapshot, row: usize) -> Option<RowId> {
+        let (on, at) = snap.at(self.id, row);
+        Some(RowId { host: snap.host_index(self.id, row), id: (self.identity)(on, at)? })
     }
 
     /// The column of that name or alias.

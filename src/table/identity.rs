@@ -25,6 +25,15 @@ pub enum Identity {
     Limit(LimitKind, u16, u64),
 }
 
+/// Identity of a row among those of several hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RowId {
+    /// Index of the host, 0 if there is one.
+    pub host: usize,
+    /// Identity on the host.
+    pub id: Identity,
+}
+
 /// Of a row of the table of sockets.
 pub(crate) fn socket(snap: &Snapshot, row: usize) -> Option<Identity> {
     Some(Identity::Socket(snap.get_socket(row)?.id))

@@ -121,7 +121,7 @@ pub struct App {
 impl App {
     /// True if nothing can be acted on: it was forbidden, or what is shown is not there any more.
     pub(crate) const fn is_read_only(&self) -> bool {
-        self.options.read_only || self.past.is_some()
+        self.options.read_only || self.options.hosts || self.past.is_some()
     }
 
     /// Returns whether text is typed: a filter, a search, a name.
@@ -137,6 +137,9 @@ impl App {
     /// A dashboard without data.
     pub fn new(options: Options) -> Self {
         let mut view_states = TABLES.map(ViewState::new);
+        for view_state in &mut view_states {
+            view_state.multiple_hosts = options.hosts;
+        }
         for (name, columns) in &options.columns {
             if let Some(view_state) = view_states.iter_mut().find(|s| s.view.table.name == name) {
                 view_state.choose_columns(Some(columns.clone()));

@@ -109,7 +109,8 @@ fn dns_summaries(view: &View, arranged: &Arranged, snap: &Snapshot) -> Vec<Group
     let summary = |g: &crate::view::group::Group| {
         let rows = &arranged.rows[g.start as usize..(g.start + g.len) as usize];
         let is_failure = |r: &&u32| {
-            let row = snap.dns.rows.get(**r as usize);
+            let (snap, row) = snap.at(TableId::Dns, **r as usize);
+            let row = snap.dns.rows.get(row);
             row.is_some_and(|row| row.query.outcome.is_failure())
         };
         let failed = rows.iter().filter(is_failure).count() as u32;
@@ -131,16 +132,24 @@ fn group_summaries(view: &View, arranged: &Arranged, snap: &Snapshot) -> Vec<Gro
         let mut last = None;
         // A whole state has too many owners for one cell.
         if g.depth > 0 || view.group != Some(GroupBy::State) {
-            for o in rows.iter().flat_map(|r| snap.owners(*r as usize)) {
-                first.get_or_insert(o.process);
-                // Adjacent rows mostly have the same owner.
-                if last != Some(o.process) {
-                    last = Some(o.process);
-                    processes.insert(o.process);
+            for r in rows {
+                let (on, row) = snap.at(TableId::Sockets, *r as usize);
+                let host = snap.host_index(TableId::Sockets, *r as usize);
+                for o in on.owners(row) {
+                    let process = snap.process_number(host, o.process);
+                    first.get_or_insert(process);
+                    // Adjacent rows mostly have the same owner.
+                    if last != Some(process) {
+                        last = Some(process);
+                        processes.insert(process);
+                    }
                 }
             }
         }
-        let inbound = rows.first().is_some_and(|r| snap.facts[*r as usize].direction == Direction::In);
+        let inbound = rows.first().is_some_and(|r| {
+            let (snap, row) = snap.at(TableId::Sockets, *r as usize);
+            snap.facts.get(row).is_some_and(|f| f.direction == Direction::In)
+        });
         let process = first.map(|p| (p, processes.len() as u32 - 1));
         GroupSummary { live, process, inbound, dns: None }
     };

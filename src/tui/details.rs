@@ -22,10 +22,13 @@ pub(crate) use paths::draw_below;
 
 use super::app::App;
 use super::canvas::{Canvas, width};
+use super::remote;
 use crate::format::Column;
-use crate::format::{Style as Format, cell, wrap};
+use crate::format::{Style as Format, age, cell, wrap};
 use crate::model::Snapshot;
 use crate::model::lang::tr;
+use crate::model::snapshot::RemoteHost;
+use crate::model::text::escape;
 use crate::msg;
 use crate::table::TableId;
 use crate::view::Line;
@@ -34,6 +37,9 @@ use ratatui::style::Style;
 
 /// Width of the labels.
 const LABEL: usize = 16;
+
+/// Difference of two clocks that is shown, seconds.
+const CLOCK_DIFFERS: u64 = 5;
 
 /// A line of pieces.
 type Pieces = Vec<(String, Style)>;
@@ -102,7 +108,11 @@ fn lines(app: &App, pane: u16) -> Vec<Pieces> {
         None => b.text(tr("nothing selected"), app.theme.dim),
         Some(Line::Group(g)) => b.group(*g as usize),
         Some(Line::Row(r)) => {
-            let r = *r as usize;
+            if let Some(host) = snap.host_of(view_state.id(), *r as usize) {
+                b.host(host);
+            }
+            let (on, r) = snap.at(view_state.id(), *r as usize);
+            b.snap = on;
             match view_state.id() {
                 TableId::Sockets => b.socket(r),
                 TableId::Ports => b.port(r),
@@ -141,6 +151,29 @@ impl Builder<'_> {
         }
     }
 
+    /// Host of the row among several, and its state if the row is not of now.
+    fn host(&mut self, host: &RemoteHost) {
+        let theme = self.app.theme;
+        let mut line =
+            vec![(pad(tr("host"), self.label()), theme.dim), (escape(&host.name).into_owned(), theme.strong)];
+        if host.is_late() {
+            line.push((format!("  {}", remote::state(host)), theme.warn));
+        }
+        self.out.push(line);
+        if host.is_late() && !host.reason.is_empty() {
+            self.text(&escape(&host.reason), theme.warn);
+        }
+        // Within the time that an answer takes, clocks do not differ.
+        if host.clock_s.unsigned_abs() >= CLOCK_DIFFERS {
+            let by = age(host.clock_s.unsigned_abs() as f64);
+            let text = match host.clock_s {
+                1.. => msg!("its clock is {} ahead of this machine's", by),
+                _ => msg!("its clock is {} behind this machine's", by),
+            };
+            self.text(&text, theme.dim);
+        }
+    }
+
     fn title(&mut self, text: &str) {
         let style = self.app.theme.strong;
         self.text(text, style);
@@ -162,7 +195,7 @@ impl Builder<'_> {
     fn row(&mut self, name: &str, text: &str) {
         let (dim, plain) = (self.app.theme.dim, self.app.theme.text);
         let (label, mut name) = (self.label(), name);
-        let text = crate::model::text::escape(text);
+        let text = escape(text);
         for line in wrap(&text, self.width.saturating_sub(label + 1)) {
             self.out.push(vec![(pad(name, label), dim), (line, plain)]);
             name = "";

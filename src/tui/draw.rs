@@ -2,6 +2,7 @@
 
 pub(crate) mod filter_bar;
 pub(crate) mod header;
+pub(crate) mod hosts;
 pub(crate) mod key_bar;
 pub(crate) mod row;
 mod service;
@@ -33,6 +34,7 @@ pub fn draw(app: &App, frame: &mut Frame<'_>) {
         return;
     }
     header::draw(app, &mut canvas, l.header);
+    hosts::draw(app, &mut canvas, l.hosts);
     state_bar::draw(app, &mut canvas, l.state_bar);
     time_bar::draw(app, &mut canvas, l.time_bar);
     let filter_cursor = filter_bar::draw(app, &mut canvas, l.filter);

@@ -3,6 +3,7 @@
 use crate::format::Column;
 use crate::model::Snapshot;
 use crate::model::lang::noop;
+use crate::table::TableId;
 use crate::view::diff::Difference;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -25,6 +26,8 @@ impl Form {
 /// Rows to export: those shown or those marked.
 #[derive(Clone, Debug)]
 pub struct ExportRows {
+    /// The table.
+    pub table: TableId,
     /// The snapshot.
     pub snap: Arc<Snapshot>,
     /// The columns, in order.

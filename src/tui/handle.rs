@@ -285,14 +285,17 @@ impl App {
 
     /// True if the current view has enough rows to be arranged in the background.
     fn is_large(&self, s: &Snapshot) -> bool {
-        self.options.background_above.is_some_and(|n| (self.view_state().view.table.len)(s) >= n)
+        self.options.background_above.is_some_and(|n| self.view_state().view.table.rows(s) >= n)
     }
 
     fn put(&mut self, s: Arc<Snapshot>) {
         self.pending = None;
-        self.worst = (0..s.sample.processes.len())
-            .filter_map(|p| Some((p, s.fds(p).ok()?.share()?)))
-            .max_by(|a, b| a.1.total_cmp(&b.1));
+        let share = |number: usize| {
+            let (on, row) = s.at(TableId::Processes, number);
+            Some((number, on.fds(row).ok()?.share()?))
+        };
+        self.worst =
+            (0..TableId::Processes.table().rows(&s)).filter_map(share).max_by(|a, b| a.1.total_cmp(&b.1));
         self.snapshot = Some(s);
         for view_state in &mut self.view_states {
             view_state.stale = true;
@@ -304,7 +307,7 @@ impl App {
         let newest = self.paused_latest.as_ref().or(self.pending.as_ref()).or(self.snapshot.as_ref());
         let Some(snap) = newest.filter(|s| s.seq != self.alerts_sent) else { return vec![] };
         let new = snap.alerts.iter().filter(|a| a.new).map(|a| {
-            let row = a.limit as usize;
+            let (snap, row) = snap.at(TableId::Limits, a.limit as usize);
             Effect::NotifyAlert(
                 alert_json(snap, row),
                 limit_diagnosis(snap, row).map(|d| d.evidence).unwrap_or_default(),
@@ -321,6 +324,8 @@ impl App {
         let Some(row) = view_state.row() else { return };
         let (mut socket, mut inet) = (None, None);
         let table = view_state.view.table;
+        let is_remote = snap.merged.is_some();
+        let (snap, row) = snap.at(table.id, row);
         if let Some(subject) = subject(table.id, snap, row) {
             snap.numbers.watch(&subject);
         }
@@ -328,6 +333,10 @@ impl App {
             self.socket_history.record(snap, row);
             socket = snap.owners(row).first().and_then(|o| Some((o.fd()?, o.inode)));
             inet = ProbeRequest::inet(snap, row);
+        }
+        // A probe reads this machine, where the same pid is another process.
+        if is_remote {
+            return;
         }
         let process = (table.process_of)(snap, row).and_then(|p| snap.sample.processes.get(p as usize));
         let Some(p) = process.filter(|_| self.shows_details()) else { return };
@@ -347,7 +356,10 @@ impl App {
         let mut ask = Vec::new();
         for line in view_state.lines.iter().skip(view_state.top).take(height) {
             let addr = match line {
-                Line::Row(r) => (view_state.view.table.remote_of)(snap, *r as usize),
+                Line::Row(r) => {
+                    let (snap, row) = snap.at(view_state.id(), *r as usize);
+                    (view_state.view.table.remote_of)(snap, row)
+                }
                 Line::Group(_) => None,
             };
             ask.extend(addr.filter(|a| !a.is_any() && self.resolved.insert(*a)));

@@ -22,6 +22,8 @@ pub struct Shape {
     pub error: bool,
     /// The past is shown.
     pub past: bool,
+    /// The rows are of several hosts.
+    pub hosts: bool,
     /// The details are open.
     pub details: bool,
     /// Size of the details beside and below the table, percent; `None`: the default.
@@ -37,6 +39,8 @@ pub struct Layout {
     pub tiny: bool,
     /// Name, tabs, what runs.
     pub header: Rect,
+    /// States of several hosts.
+    pub hosts: Rect,
     /// Counts by state.
     pub state_bar: Rect,
     /// Time bar of the past.
@@ -88,6 +92,7 @@ impl Layout {
             r
         };
         l.header = take(true);
+        l.hosts = take(shape.hosts && h >= 6);
         l.state_bar = take(h >= 11);
         l.time_bar = take(shape.past && h >= 9);
         l.filter = take(h >= 9 || shape.filter);
@@ -153,6 +158,7 @@ impl App {
                 filter: matches!(self.focus(), Focus::Filter | Focus::Name) || !view_state.text.is_empty(),
                 error: view_state.error.is_some(),
                 past: self.past.is_some(),
+                hosts: self.options.hosts,
                 details: self.details || (self.shows_details() && area.width >= SIDE_BY_SIDE),
                 pane: self.pane,
             },
@@ -168,19 +174,21 @@ mod tests {
     fn parts_do_not_overlap_or_leave_the_screen() {
         for w in (0..=30).chain([60, 80, 120, 149, 150, 200, 400]) {
             for h in (0..=40).chain([60, 200]) {
-                for bits in 0..64u8 {
-                    let pane = [None, Some(0), Some(30), Some(100)][usize::from(bits >> 4)];
+                for bits in 0..128u8 {
+                    let pane = [None, Some(0), Some(30), Some(100)][usize::from(bits >> 4 & 3)];
                     let shape = Shape {
                         filter: bits & 1 != 0,
                         error: bits & 2 != 0,
                         details: bits & 4 != 0,
                         past: bits & 8 != 0,
+                        hosts: bits & 64 != 0,
                         pane: (pane, pane),
                     };
                     let all = Rect::new(0, 0, w, h);
                     let l = Layout::new(all, shape);
                     let parts = [
                         l.header,
+                        l.hosts,
                         l.state_bar,
                         l.time_bar,
                         l.filter,

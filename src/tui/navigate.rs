@@ -25,12 +25,18 @@ pub(crate) fn to_peer(app: &mut App) {
     let here = view_state.row().filter(|_| view_state.view.table.is_sockets());
     let Some(row) = here else { return };
     let hidden = tr("peer socket hidden by the current filter");
-    app.status_message = match snap.local_peer(row) {
+    let (on, here) = snap.at(TableId::Sockets, row);
+    let host = snap.host_index(TableId::Sockets, row);
+    let number = |row: usize| match &snap.merged {
+        Some(m) => m.row(TableId::Sockets, host, row).map(|r| r as usize),
+        None => Some(row),
+    };
+    app.status_message = match on.local_peer(here).and_then(number) {
         Some(other) => {
             app.nav_history.push_location();
             if app.view_state_mut().reveal(&snap, other) { None } else { Some(hidden.to_owned()) }
         }
-        None if snap.local_peers.is_empty() => {
+        None if on.local_peers.is_empty() => {
             // Peers are searched for while the details are open.
             app.details = true;
             Some(msg!("searching for the peer socket; press {} again", app.key_label("go-to-peer")))
@@ -43,10 +49,15 @@ pub(crate) fn to_peer(app: &mut App) {
 pub(crate) fn to_top_alert(app: &mut App) {
     let Some(snap) = &app.snapshot else { return };
     let worst = app.worst.map(|(process, _)| process as u32);
-    let descriptors = |l: &Limit| l.kind == LimitKind::Fds && l.process.is_some() && l.process == worst;
+    let descriptors = |number: &usize| {
+        let (on, row) = snap.at(TableId::Limits, *number);
+        let host = snap.host_index(TableId::Limits, *number);
+        let is_of = |l: &Limit| l.process.is_some_and(|p| Some(snap.process_number(host, p)) == worst);
+        on.limits.get(row).is_some_and(|l| l.kind == LimitKind::Fds && is_of(l))
+    };
     let limit = match snap.alerts.first() {
         Some(a) => Some(a.limit as usize),
-        None => snap.limits.iter().position(descriptors),
+        None => (0..TableId::Limits.table().rows(snap)).find(descriptors),
     };
     match limit {
         Some(limit) => to_limit(app, limit),

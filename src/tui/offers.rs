@@ -2,6 +2,7 @@
 
 use super::act::Act;
 use super::app::App;
+use super::remote::{self, Refused};
 use crate::filter::from_cell::endpoint_text;
 use crate::format::{exact, thousands};
 use crate::model::lang::{in_english, tr};
@@ -122,6 +123,7 @@ pub(crate) fn offers(app: &App) -> Vec<Offer> {
         out.extend(filter_offers(app, snap, sockets));
     }
     if let Some(row) = row {
+        let (snap, row) = snap.at(view_state.id(), row);
         let cells: Vec<String> =
             in_english(|| view_state.columns().map(|c| exact(&c.value(snap, row))).collect());
         let copy = |name: String, text: String| offer(Section::Copy, name, text.clone(), Act::Copy(text));
@@ -294,6 +296,9 @@ fn marked_offers(app: &App, snap: &Snapshot, sockets: bool) -> Vec<Offer> {
 /// Action that raises the fd limit of the selected process: to the hard limit, or both doubled if it is reached.
 pub(crate) fn raise(app: &App) -> Result<Act, String> {
     let snap = app.snapshot.as_ref().ok_or_else(|| tr("no data yet"))?;
+    if let Some(why) = remote::refused(app, Refused::Action) {
+        return Err(why);
+    }
     if app.is_read_only() {
         return Err(tr("actions are disabled: --read-only, demo data, recording, the past or captured tree")
             .to_owned());

@@ -51,6 +51,10 @@ impl Collected<'_> {
 
 /// The selected row, the visible rows, the process named in the header, and last the rows of visible group headers.
 pub(crate) fn shown(app: &App, snap: &Snapshot, height: usize) -> Shown {
+    // Each of several hosts checks what it can.
+    if snap.merged.is_some() {
+        return Shown::default();
+    }
     let view_state = app.view_state();
     let mut all = Collected {
         snap,

@@ -1,10 +1,12 @@
 //! Counters of the selected socket when it was selected.
 
 use crate::model::{Snapshot, SocketId};
-/// Readings of one socket, oldest first.
+use std::sync::Arc;
+
+/// Readings of one socket of one host, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct SocketHistory {
-    id: Option<SocketId>,
+    id: Option<(Arc<str>, SocketId)>,
     seq: u64,
     /// Nanoseconds after boot of the first and the last reading.
     pub(crate) span: (u64, u64),
@@ -15,10 +17,10 @@ pub(crate) struct SocketHistory {
 impl SocketHistory {
     /// Records this row, once per snapshot; starts over for another socket.
     pub(crate) fn record(&mut self, snap: &Snapshot, row: usize) {
-        let id = snap.socket(row).id;
+        let id = Some((Arc::clone(&snap.sample.host), snap.socket(row).id));
         let at = snap.sample.at.boot_ns;
-        if self.id != Some(id) {
-            *self = Self { id: Some(id), span: (at, at), ..Self::default() };
+        if self.id != id {
+            *self = Self { id, span: (at, at), ..Self::default() };
         }
         if self.seq == snap.seq || row >= snap.live {
             return;

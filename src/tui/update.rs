@@ -12,12 +12,13 @@ use super::completion_menu::Menu;
 use super::event::{Action, Effect, FoldTo, Motion, Recorded};
 use super::layout::state_bar;
 use super::past::{Searched, SeekRequest, SeekTo};
+use super::remote::{self, Refused};
 use super::{details, navigate, offers, overlay};
 use crate::explain::explain;
 use crate::format::clock;
 use crate::model::lang::tr;
 use crate::msg;
-use crate::table::TABLES;
+use crate::table::{TABLES, TableId};
 use crate::view::Line;
 use crate::view::group::Group;
 use std::sync::Arc;
@@ -91,7 +92,7 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
         Action::FilterByCell(same) => filter::by_cell(app, same),
         Action::Group(by) => {
             let view_state = app.view_state_mut();
-            let n = view_state.view.table.groupings.len() as isize;
+            let n = view_state.groupings().count() as isize;
             let next = (view_state.grouping as isize + isize::from(by)).rem_euclid(n) as usize;
             if next != view_state.grouping {
                 view_state.set_grouping(next);
@@ -177,11 +178,18 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
             app.overlay = Some(Overlay::Write(0, differences));
         }
         Action::Compare => return compare(app),
-        Action::ActionList => app.overlay = Some(Overlay::Act(0)),
+        Action::ActionList => {
+            // What is left copies.
+            app.status_message = remote::refused(app, Refused::Action);
+            app.overlay = Some(Overlay::Act(0));
+        }
         Action::Seek(to) => return seek(app, to),
         Action::Live => return live(app),
         Action::ToggleRecording if app.recorded => {
             app.status_message = Some(tr("a recording is shown: nothing to record").to_owned());
+        }
+        Action::ToggleRecording if app.options.hosts => {
+            app.status_message = remote::refused(app, Refused::Recording);
         }
         Action::ToggleRecording => return vec![Effect::Record(app.recording == Recorded::Off)],
         Action::ToggleNames => {
@@ -229,6 +237,10 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
 /// Asks for a moment of the past. A step beyond the last one is back to what is live.
 fn seek(app: &mut App, to: SeekTo) -> Vec<Effect> {
     let Some(snap) = &app.snapshot else { return vec![] };
+    if let Some(why) = remote::refused(app, Refused::Past) {
+        app.status_message = Some(why);
+        return vec![];
+    }
     let is_last = match &app.past {
         Some(past) => past.number + 1 >= past.moments,
         None => !app.recorded || app.ended,
@@ -257,6 +269,10 @@ fn seek(app: &mut App, to: SeekTo) -> Vec<Effect> {
 /// are the same it is unmarked.
 fn compare(app: &mut App) -> Vec<Effect> {
     let Some(shown) = app.snapshot.clone() else { return vec![] };
+    if let Some(why) = remote::refused(app, Refused::Compare) {
+        app.status_message = Some(why);
+        return vec![];
+    }
     let time = shown.sample.at.unix_ns;
     match app.compare_from.take() {
         None => {
@@ -348,7 +364,8 @@ fn explain_here(app: &mut App) {
     let state = match (line, &app.snapshot) {
         (Some(Line::Group(g)), _) => view_state.arranged.groups.get(*g as usize).and_then(Group::state),
         (Some(Line::Row(r)), Some(snap)) if view_state.view.table.is_sockets() => {
-            Some(snap.socket(*r as usize).state)
+            let (snap, row) = snap.at(TableId::Sockets, *r as usize);
+            snap.get_socket(row).map(|s| s.state)
         }
         _ => None,
     };

@@ -6,7 +6,7 @@ use super::arrange::{self, ArrangeJob, ArrangeOutput, GroupSummary, Order};
 use crate::filter::{Filter, FilterError, Names};
 use crate::format::{Column, Role};
 use crate::model::Snapshot;
-use crate::table::{Collapsed, Grouping, Identity, Table, TableId, spans_namespaces};
+use crate::table::{Collapsed, Grouping, HOSTNAME_COLUMN, RowId, Table, TableId, spans_namespaces};
 use crate::view::group::{self, GroupBy};
 use crate::view::sort::{self, SortKey, largest_first};
 use crate::view::{Arranged, Line, View};
@@ -17,7 +17,7 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Key {
     Group(u64),
-    Row(Identity),
+    Row(RowId),
 }
 
 /// State of one view.
@@ -50,12 +50,14 @@ pub(crate) struct ViewState {
     chosen: bool,
     /// True if sockets of several network namespaces were seen; the column stays from then on.
     multiple_netns: bool,
+    /// True if rows are of several hosts: the host is a column and a grouping.
+    pub(crate) multiple_hosts: bool,
     /// Columns chosen by the user, in order.
     chosen_columns: Option<Vec<&'static Column>>,
     /// Marked rows, visible or not.
-    pub(crate) marks: FxHashSet<Identity>,
+    pub(crate) marks: FxHashSet<RowId>,
     /// The row marked last.
-    anchor: Option<Identity>,
+    anchor: Option<RowId>,
     /// Column of the selected cell, by name.
     pub(crate) selected_column: Option<&'static str>,
     /// Maximum content width of each column, by name: columns grow and never shrink, so that the table does not jitter.
@@ -94,6 +96,7 @@ impl ViewState {
             top: 0,
             chosen: false,
             multiple_netns: false,
+            multiple_hosts: false,
             chosen_columns: None,
             marks: FxHashSet::default(),
             anchor: None,
@@ -115,7 +118,13 @@ impl ViewState {
 
     /// The current grouping.
     pub(crate) fn grouping_now(&self) -> Grouping {
-        self.view.table.groupings.get(self.grouping).copied().unwrap_or(Grouping::FLAT)
+        self.groupings().nth(self.grouping).unwrap_or(Grouping::FLAT)
+    }
+
+    /// Groupings on offer.
+    pub(crate) fn groupings(&self) -> impl Iterator<Item = Grouping> + use<> {
+        let by_host = self.multiple_hosts.then_some(Grouping::BY_HOST);
+        self.view.table.groupings.iter().copied().chain(by_host)
     }
 
     pub(crate) fn grouping_name(&self) -> Option<&'static str> {
@@ -158,7 +167,8 @@ impl ViewState {
         let table = self.view.table;
         let places = table.with_role(Role::Netns).filter(|_| self.multiple_netns);
         let names = table.defaults.iter().filter(|n| !table.in_gauge.contains(n)).chain(table.wide_columns);
-        names.filter_map(move |n| table.column(n)).flat_map(move |c| {
+        let host = table.column(HOSTNAME_COLUMN).filter(|_| self.multiple_hosts);
+        host.into_iter().chain(names.filter_map(move |n| table.column(n))).flat_map(move |c| {
             let after = places.filter(|_| Some(c.name) == table.netns_after);
             std::iter::once(c).chain(after)
         })
@@ -168,6 +178,7 @@ impl ViewState {
     pub(crate) fn is_usual(&self, column: &Column) -> bool {
         self.chosen_columns.is_some()
             || column.is(Role::Netns)
+            || (self.multiple_hosts && column.name == HOSTNAME_COLUMN)
             || self.view.table.defaults.contains(&column.name)
     }
 
@@ -288,7 +299,7 @@ impl ViewState {
         self.orders.extend(done.order);
         self.arranged = done.arranged;
         self.shown = {
-            let live = (self.view.table.live)(snap);
+            let live = self.view.table.live_rows(snap);
             self.arranged.rows.iter().filter(|r| (**r as usize) < live).count()
         };
         self.group_summaries = done.group_summaries;
@@ -372,7 +383,7 @@ impl ViewState {
     pub(crate) fn key(&self, snap: &Snapshot, line: Line) -> Option<Key> {
         match line {
             Line::Group(g) => Some(Key::Group(self.arranged.groups.get(g as usize)?.id)),
-            Line::Row(r) => (self.view.table.identity)(snap, r as usize).map(Key::Row),
+            Line::Row(r) => self.view.table.row_id(snap, r as usize).map(Key::Row),
         }
     }
 
@@ -381,6 +392,17 @@ impl ViewState {
         match self.lines.get(self.cursor)? {
             Line::Row(r) => Some(*r as usize),
             Line::Group(_) => None,
+        }
+    }
+
+    /// The selected row, or those of the selected group.
+    pub(crate) fn selected_rows(&self) -> &[u32] {
+        match self.lines.get(self.cursor) {
+            Some(Line::Row(r)) => std::slice::from_ref(r),
+            Some(Line::Group(g)) => {
+                self.arranged.groups.get(*g as usize).map_or(&[], |g| self.arranged.members(g))
+            }
+            None => &[],
         }
     }
 
@@ -476,7 +498,7 @@ impl ViewState {
 
     /// Marks or unmarks the selected row, or the rows of the selected group, and selects the next line.
     pub(crate) fn mark(&mut self, snap: &Snapshot) {
-        let id = self.row().and_then(|r| (self.view.table.identity)(snap, r));
+        let id = self.row().and_then(|r| self.view.table.row_id(snap, r));
         if let Some(id) = id {
             if !self.marks.remove(&id) {
                 self.marks.insert(id);
@@ -486,8 +508,7 @@ impl ViewState {
             && let Some(g) = self.arranged.groups.get(*g as usize)
         {
             let rows = &self.arranged.rows[g.start as usize..(g.start + g.len) as usize];
-            let ids: Vec<_> =
-                rows.iter().filter_map(|r| (self.view.table.identity)(snap, *r as usize)).collect();
+            let ids: Vec<_> = rows.iter().filter_map(|r| self.view.table.row_id(snap, *r as usize)).collect();
             if ids.iter().all(|id| self.marks.contains(id)) {
                 self.marks.retain(|m| !ids.contains(m));
             } else {
@@ -499,9 +520,9 @@ impl ViewState {
 
     /// Marks all rows from the last mark to the selection.
     pub(crate) fn mark_range(&mut self, snap: &Snapshot) {
-        let identity = self.view.table.identity;
+        let table = self.view.table;
         let row_identity = |l: &Line| match l {
-            Line::Row(r) => identity(snap, *r as usize),
+            Line::Row(r) => table.row_id(snap, *r as usize),
             Line::Group(_) => None,
         };
         let from = self.anchor.and_then(|id| self.lines.iter().position(|l| row_identity(l) == Some(id)));
@@ -522,8 +543,8 @@ impl ViewState {
     /// Marks all rows that match the filter, or clears the marks if there are any.
     pub(crate) fn mark_all(&mut self, snap: &Snapshot) {
         if self.marks.is_empty() {
-            let identity = self.view.table.identity;
-            self.marks = self.arranged.rows.iter().filter_map(|r| identity(snap, *r as usize)).collect();
+            let table = self.view.table;
+            self.marks = self.arranged.rows.iter().filter_map(|r| table.row_id(snap, *r as usize)).collect();
         } else {
             self.marks.clear();
         }
@@ -535,14 +556,13 @@ impl ViewState {
             return vec![];
         }
         let table = self.view.table;
-        let marked = |r: &usize| (table.identity)(snap, *r).is_some_and(|id| self.marks.contains(&id));
-        (0..(table.len)(snap)).filter(marked).collect()
+        let marked = |r: &usize| table.row_id(snap, *r).is_some_and(|id| self.marks.contains(&id));
+        (0..table.rows(snap)).filter(marked).collect()
     }
 
     /// True if a row is marked.
     pub(crate) fn is_marked(&self, snap: &Snapshot, row: usize) -> bool {
-        !self.marks.is_empty()
-            && (self.view.table.identity)(snap, row).is_some_and(|id| self.marks.contains(&id))
+        !self.marks.is_empty() && self.view.table.row_id(snap, row).is_some_and(|id| self.marks.contains(&id))
     }
 
     /// Selects a row and expands its groups; `false` if it is not in the view.

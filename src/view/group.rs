@@ -10,7 +10,7 @@ use crate::model::lang::{noop, tr};
 use crate::model::snapshot::Direction;
 use crate::model::{Addr, Endpoint, Family, Missing, Proto, Snapshot, State, StateCounts};
 use crate::msg;
-use crate::table::{QueryError, Table, error};
+use crate::table::{HOSTNAME_COLUMN, QueryError, Table, error};
 use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 use std::cmp::Ordering;
 use std::collections::hash_map::Entry;
@@ -81,6 +81,8 @@ pub struct Group {
     pub id: u64,
     /// 0 for a group, 1 for a group within one.
     pub depth: u8,
+    /// Index of its host, if its value means something on one host only: of a snapshot of several hosts.
+    pub host: Option<u16>,
     /// Common value of its rows.
     pub key: Key,
     /// Index of its first row in [`super::Arranged::rows`].
@@ -149,9 +151,13 @@ pub(crate) fn arrange(
         listeners: Listeners::new(snap),
     };
     let buckets = if by == GroupBy::State {
-        Buckets::new(rows, |r| snap.socket(r).state).map(Key::State)
+        let state = |r| {
+            let (snap, row) = snap.at(table.id, r);
+            snap.socket(row).state
+        };
+        Buckets::new(rows, state).map(|s| (None, Key::State(s)))
     } else {
-        Buckets::new(rows, |r| key(snap, table, by, r))
+        Buckets::new(rows, |r| host_key(snap, table, by, r))
     };
     let mut summed: Vec<(Group, &[u32])> =
         buckets.iter().map(|(k, members)| (grouper.sum(k.clone(), members, 0, 0), members)).collect();
@@ -179,7 +185,8 @@ pub(crate) fn arrange(
         if own_order {
             // By port, IPv4 and IPv6 adjacent.
             listeners.sort_by_key(|r| {
-                let s = snap.socket(*r as usize);
+                let (snap, row) = grouper.at(*r);
+                let s = snap.socket(row);
                 (s.local.port, s.proto)
             });
         }
@@ -245,27 +252,50 @@ fn place(rows: &[u32], bucket_by_row: &[u32], count: usize) -> (Vec<u32>, Vec<u3
     (starts, out)
 }
 
-/// Listening endpoints.
-struct Listeners(FxHashSet<(Proto, Endpoint)>);
+/// Listening endpoints, by the index of their host.
+struct Listeners(FxHashSet<(usize, Proto, Endpoint)>);
 
 impl Listeners {
     fn new(snap: &Snapshot) -> Self {
-        Self(snap.ports.iter().map(|p| (p.proto, p.local)).collect())
+        let of = |(host, snap): (usize, &Snapshot)| -> Vec<_> {
+            snap.ports.iter().map(|p| (host, p.proto, p.local)).collect()
+        };
+        Self(snap.each_host().enumerate().flat_map(of).collect())
     }
 
     /// The listening endpoint of an incoming connection: the same address, else the wildcard.
-    fn listening_endpoint(&self, proto: Proto, local: Endpoint) -> Endpoint {
+    fn listening_endpoint(&self, host: usize, proto: Proto, local: Endpoint) -> Endpoint {
         let any = |a| Endpoint::new(a, local.port);
         let like = if local.addr.is_v4() { [Addr::ANY4, Addr::ANY6] } else { [Addr::ANY6, Addr::ANY4] };
         [local, any(like[0]), any(like[1])]
             .into_iter()
-            .find(|e| self.0.contains(&(proto, *e)))
+            .find(|e| self.0.contains(&(host, proto, *e)))
             .unwrap_or(local)
     }
 }
 
 fn is_ip(f: Family) -> bool {
     matches!(f, Family::Inet | Family::Inet6)
+}
+
+/// Key of a row, and the index of its host if the same key on another host is another thing: a pid, a listening endpoint.
+fn host_key(snap: &Snapshot, table: &Table, by: GroupBy, row: usize) -> (Option<u16>, Key) {
+    let (on, at) = snap.at(table.id, row);
+    let mut key = key(on, table, by, at);
+    if snap.merged.is_none() {
+        return (None, key);
+    }
+    let host = snap.host_index(table.id, row);
+    let of_host = match (&key, by) {
+        (Key::None(_), _) => false,
+        (Key::Process(_) | Key::Zoned(..) | Key::Local(..), _) | (_, GroupBy::Local) => true,
+        (_, GroupBy::Column(c)) => c.kind == Kind::Id,
+        _ => false,
+    };
+    if let Key::Process(p) = &mut key {
+        *p = snap.process_number(host, *p);
+    }
+    (of_host.then_some(host as u16), key)
 }
 
 fn key(snap: &Snapshot, table: &Table, by: GroupBy, row: usize) -> Key {
@@ -328,7 +358,7 @@ struct Sort {
 
 impl Sort {
     fn compare(&self, a: &Group, b: &Group) -> Ordering {
-        let by_key = || a.key.cmp(&b.key);
+        let by_key = || a.key.cmp(&b.key).then(a.host.cmp(&b.host));
         if self.by == GroupBy::State {
             return by_key();
         }
@@ -374,31 +404,41 @@ struct Grouper<'a> {
 }
 
 impl Grouper<'_> {
+    /// Snapshot of the host of a row, and the row there.
+    fn at(&self, row: u32) -> (&Snapshot, usize) {
+        self.snap.at(self.table.id, row as usize)
+    }
+
     /// Within a state: the connections of each local or remote endpoint with enough of them;
     /// the others after them, so that every group is one range.
     fn nest(&self, rows: &mut Vec<u32>, groups: &mut Vec<Group>, members: &[u32], outer: u64) {
         const ALONE: u32 = 0;
-        let mut keys: Vec<Key> = vec![Key::None(String::new())];
-        let mut by_listener: FxHashMap<(Proto, Endpoint), u32> = FxHashMap::default();
-        let mut by_local: FxHashMap<(Proto, Endpoint), u32> = FxHashMap::default();
+        let mut keys: Vec<(Option<u16>, Key)> = vec![(None, Key::None(String::new()))];
+        let mut by_listener: FxHashMap<(usize, Proto, Endpoint), u32> = FxHashMap::default();
+        let mut by_local: FxHashMap<(usize, Proto, Endpoint), u32> = FxHashMap::default();
         let mut by_remote: FxHashMap<(Proto, Endpoint), u32> = FxHashMap::default();
         let mut bucket: Vec<u32> = members
             .iter()
             .map(|r| {
-                let s = self.snap.socket(*r as usize);
-                let mut add = |key| {
-                    keys.push(key);
+                let (snap, row) = self.at(*r);
+                let host = self.snap.host_index(self.table.id, *r as usize);
+                let of_host = self.snap.merged.is_some().then_some(host as u16);
+                let s = snap.socket(row);
+                let mut add = |host, key| {
+                    keys.push((host, key));
                     keys.len() as u32 - 1
                 };
-                match self.snap.facts[*r as usize].direction {
+                match snap.facts[row].direction {
                     Direction::None => ALONE,
-                    Direction::In => *by_local.entry((s.proto, s.local)).or_insert_with(|| {
-                        let at = self.listeners.listening_endpoint(s.proto, s.local);
-                        *by_listener.entry((s.proto, at)).or_insert_with(|| add(Key::Listener(s.proto, at)))
+                    Direction::In => *by_local.entry((host, s.proto, s.local)).or_insert_with(|| {
+                        let at = self.listeners.listening_endpoint(host, s.proto, s.local);
+                        *by_listener
+                            .entry((host, s.proto, at))
+                            .or_insert_with(|| add(of_host, Key::Listener(s.proto, at)))
                     }),
                     Direction::Out => *by_remote
                         .entry((s.proto, s.remote))
-                        .or_insert_with(|| add(Key::To(s.proto, s.remote))),
+                        .or_insert_with(|| add(None, Key::To(s.proto, s.remote))),
                 }
             })
             .collect();
@@ -407,7 +447,7 @@ impl Grouper<'_> {
             count[*b as usize] += 1;
         }
         let enough =
-            |i: usize| count[i] > if matches!(keys[i], Key::To(..)) { MIN_POOL } else { MIN_CLIENTS };
+            |i: usize| count[i] > if matches!(keys[i].1, Key::To(..)) { MIN_POOL } else { MIN_CLIENTS };
         bucket.iter_mut().filter(|b| !enough(**b as usize)).for_each(|b| *b = ALONE);
         let (starts, placed) = place(members, &bucket, keys.len());
         let range = |i: usize| &placed[starts[i] as usize..starts[i + 1] as usize];
@@ -423,7 +463,11 @@ impl Grouper<'_> {
             rows.extend(members);
         }
         let alone = range(0);
-        if alone.first().is_some_and(|r| self.snap.socket(*r as usize).state == State::Unconn) {
+        let state = |r: u32| {
+            let (snap, row) = self.at(r);
+            snap.socket(row).state
+        };
+        if alone.first().is_some_and(|r| state(*r) == State::Unconn) {
             self.fold_services(rows, groups, alone, outer);
         } else {
             rows.extend(alone);
@@ -431,23 +475,27 @@ impl Grouper<'_> {
     }
 
     /// A group of these rows.
-    fn sum(&self, key: Key, members: &[u32], depth: u8, outer: u64) -> Group {
+    fn sum(&self, (host, key): (Option<u16>, Key), members: &[u32], depth: u8, outer: u64) -> Group {
         let mut hasher = FxHasher::default();
         (self.table.id, self.by.name(), depth, outer).hash(&mut hasher);
+        if let Some(host) = host {
+            host.hash(&mut hasher);
+        }
         match &key {
             Key::Process(p) => {
-                let i = &self.snap.sample.processes[*p as usize].info;
-                (i.pid, i.start_ns).hash(&mut hasher);
+                let process = self.snap.process_row(*p as usize);
+                process.map(|p| (p.info.pid, p.info.start_ns)).hash(&mut hasher);
             }
             Key::Service(service) => {
                 Service { process: 0, ..*service }.hash(&mut hasher);
-                let owner = self.snap.sample.processes.get(service.process as usize);
+                let owner = self.snap.process_row(service.process as usize);
                 owner.map(|p| (p.info.pid, p.info.start_ns)).hash(&mut hasher);
             }
             key => key.hash(&mut hasher),
         }
         let mut out = Group {
             id: hasher.finish(),
+            host,
             depth,
             start: 0,
             len: members.len() as u32,
@@ -470,7 +518,8 @@ impl Grouper<'_> {
         }
         let number = |role: Role, r: u32| {
             let column = self.table.with_role(role).filter(|c| c.kind == Kind::BytesPerSec);
-            column.and_then(|c| c.value(self.snap, r as usize).number())
+            let (snap, row) = self.at(r);
+            column.and_then(|c| c.value(snap, row).number())
         };
         for r in members {
             out.rx = add(out.rx, number(Role::Rx, *r));
@@ -486,13 +535,14 @@ impl Grouper<'_> {
         let mut hosts: FxHashSet<u128> = FxHashSet::default();
         // Rows that have just closed are shown and not counted.
         for r in members.iter().filter(|r| (**r as usize) < self.snap.live) {
-            let s = self.snap.socket(*r as usize);
+            let (snap, row) = self.at(*r);
+            let s = snap.socket(row);
             out.states.add(s.state);
             if !s.is_listener() {
                 out.recv_q += u64::from(s.recv_q);
                 out.send_q += u64::from(s.send_q);
             }
-            let rates = self.snap.rates(*r as usize);
+            let rates = snap.rates(row);
             out.rx = add(out.rx, rates.rx.map(f64::from));
             out.tx = add(out.tx, rates.tx.map(f64::from));
             if is_ip(s.family) && !s.remote.is_none() {
@@ -520,8 +570,19 @@ fn add(sum: Option<f64>, one: Option<f64>) -> Option<f64> {
 }
 
 impl Group {
-    /// Title: `CLOSE_WAIT`, `0.0.0.0:443`. Not escaped.
+    /// Name of its host, if it is of one host among several.
+    fn host_name<'a>(&self, snap: &'a Snapshot) -> Option<&'a str> {
+        let hosts = &snap.merged.as_ref()?.hosts;
+        hosts.get(usize::from(self.host?)).map(|h| &*h.name)
+    }
+
+    /// Title: `CLOSE_WAIT`, `0.0.0.0:443`, on one host among several `web-1 0.0.0.0:443`. Not escaped.
     pub fn title(&self, snap: &Snapshot) -> String {
+        let title = self.key_title(snap);
+        self.host_name(snap).map_or(title.clone(), |host| format!("{host} {title}"))
+    }
+
+    fn key_title(&self, snap: &Snapshot) -> String {
         match &self.key {
             Key::State(s) => s.name().to_owned(),
             Key::Local(_, e) | Key::Listener(_, e) => e.to_string(),
@@ -529,9 +590,7 @@ impl Group {
             Key::Addr(a) => a.to_string(),
             Key::Service(s) => s.endpoint(),
             Key::Process(p) => snap
-                .sample
-                .processes
-                .get(*p as usize)
+                .process_row(*p as usize)
                 .map_or_else(String::new, |p| format!("{} {}", p.info.name(), p.info.pid)),
             Key::Zoned(_, s) | Key::Text(s) => s.clone(),
             // A reason, or the last owner.
@@ -551,6 +610,14 @@ impl Group {
 
     /// A filter for exactly its rows, within the outer group if there is one: `state:close-wait`.
     pub fn filter(&self, by: GroupBy, snap: &Snapshot) -> Option<String> {
+        let filter = self.key_filter(by, snap)?;
+        Some(match self.host_name(snap) {
+            Some(host) => format!("{HOSTNAME_COLUMN}={} {filter}", crate::filter::quote(host)),
+            None => filter,
+        })
+    }
+
+    fn key_filter(&self, by: GroupBy, snap: &Snapshot) -> Option<String> {
         let end = |e: &Endpoint| {
             if e.addr.is_v4() { format!("{}:{}", e.addr, e.port) } else { format!("[{}]:{}", e.addr, e.port) }
         };
@@ -567,12 +634,12 @@ impl Group {
             Key::To(proto, e) => format!("proto:{} remote:{} direction:out", proto.name(), end(e)),
             Key::Addr(a) => format!("{}:{a}", by.name()),
             Key::Service(s) => {
-                let pid = snap.sample.processes.get(s.process as usize)?.info.pid;
+                let pid = snap.process_row(s.process as usize)?.info.pid;
                 format!("{} pid:{pid}", s.filter())
             }
             Key::Zoned(Some(proto), s) => format!("proto:{} local:{s}", proto.name()),
             Key::Zoned(None, s) => format!("{}:{s}", by.name()),
-            Key::Process(p) => format!("pid:{}", snap.sample.processes.get(*p as usize)?.info.pid),
+            Key::Process(p) => format!("pid:{}", snap.process_row(*p as usize)?.info.pid),
             Key::Text(s) => format!("{}={}", by.name(), crate::filter::quote(s)),
             // `none` would also match values missing for other reasons.
             Key::None(_) => return None,

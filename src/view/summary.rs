@@ -61,7 +61,10 @@ static LATENCIES: [(Column, u64); 2] = [
 pub fn latencies(snap: &Snapshot, table: &'static Table, members: &[u32]) -> Option<Durations> {
     (table.id == TableId::Dns).then(|| {
         let mut out = Durations::new();
-        let rows = members.iter().filter_map(|r| snap.dns.rows.get(*r as usize));
+        let rows = members.iter().filter_map(|r| {
+            let (snap, row) = snap.at(TableId::Dns, *r as usize);
+            snap.dns.rows.get(row)
+        });
         for row in rows.filter(|r| r.query.outcome != DnsOutcome::Timeout) {
             out.add(class(row.query.took_ns / 1000), 1);
         }

@@ -19,6 +19,7 @@ const SSH: &str = "#!/bin/sh
 while [ \"$1\" != -- ]; do shift; done
 host=$2
 shift 2
+[ -e \"$(dirname \"$0\")/$host.down\" ] && { echo \"ssh: connect to host $host: No route to host\" >&2; exit 255; }
 case $host in
 gone) echo 'ssh: Could not resolve hostname gone' >&2; exit 255 ;;
 none) exit 127 ;;
@@ -30,13 +31,13 @@ exec ip netns exec $host \"$@\"
 ";
 
 /// Three namespaces with a listener each, at ports 8001 to 8003, and a configuration for them.
-struct Hosts {
-    dir: tempfile::TempDir,
+pub(crate) struct Hosts {
+    pub(crate) dir: tempfile::TempDir,
     _programs: Vec<Program>,
 }
 
 impl Hosts {
-    fn new() -> Result<Self, String> {
+    pub(crate) fn new() -> Result<Self, String> {
         let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
         let mut programs = Vec::new();
         for n in 1..=3 {
@@ -70,7 +71,7 @@ impl Hosts {
 }
 
 /// Listens and accepts.
-fn server(before: &[&str], port: u16) -> Result<Program, String> {
+pub(crate) fn server(before: &[&str], port: u16) -> Result<Program, String> {
     let script = format!(
         "use IO::Socket::INET; my $l = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1:{port}') or die; \
          my @k; while (my $c = $l->accept) {{ push @k, $c }}"

@@ -11,8 +11,8 @@
 //! | here | the bytes, if they are wanted |
 //! | host | `sockscope-copy ready`, and the stream of the agent; or `refused` with the reason |
 
-use super::sha256::sha256;
 use crate::model::text::escape;
+use sha2::{Digest, Sha256};
 use std::io::{self, Read, Write};
 use std::sync::{Arc, OnceLock};
 
@@ -129,7 +129,8 @@ impl AgentBinary {
     }
 
     fn digest(&self) -> &str {
-        self.digest.get_or_init(|| sha256(&self.bytes))
+        let hex = || Sha256::digest(&self.bytes).iter().map(|b| format!("{b:02x}")).collect();
+        self.digest.get_or_init(hex)
     }
 
     /// Makes the copy, or finds it, by talking to the script. After that the stream is that of the agent.

@@ -113,8 +113,23 @@ impl SshCommand {
 
 /// Reason why a host has no more samples, in one line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct RemoteEnd(pub String);
+#[error("{why}")]
+pub struct RemoteEnd {
+    /// Reason.
+    pub why: String,
+    /// True if the host is there but serves none: no permission, no agent, an agent of another version.
+    pub refused: bool,
+}
+
+impl RemoteEnd {
+    const fn lost(why: String) -> Self {
+        Self { why, refused: false }
+    }
+
+    const fn refused(why: String) -> Self {
+        Self { why, refused: true }
+    }
+}
 
 /// A bounded number of connections that are being made.
 #[derive(Debug, Default)]
@@ -253,7 +268,9 @@ impl Remote {
                 Some(answer)
             }
             Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => Some(Err(RemoteEnd("the connection ended".to_owned()))),
+            Err(RecvTimeoutError::Disconnected) => {
+                Some(Err(RemoteEnd::lost("the connection ended".to_owned())))
+            }
         }
     }
 }
@@ -315,11 +332,12 @@ fn connect(
     let script = ["sh", "-c", SCRIPT].map(str::to_owned);
     let words = if copy.is_some() { &script[..] } else { &command.agent };
     let program = command.program.first().map_or("ssh", String::as_str);
-    let mut child = command.spawn(host, words).map_err(|e| RemoteEnd(format!("start {program}: {e}")))?;
+    let mut child =
+        command.spawn(host, words).map_err(|e| RemoteEnd::lost(format!("start {program}: {e}")))?;
     let (input, output, errors) = (child.stdout.take(), child.stdin.take(), child.stderr.take());
     running.keep(child);
     let (Some(mut input), Some(mut output), Some(errors)) = (input, output, errors) else {
-        return Err(RemoteEnd(format!("start {program}: no pipes")).into());
+        return Err(RemoteEnd::lost(format!("start {program}: no pipes")).into());
     };
     let errors = keep_errors(errors);
     if let Some(copy) = copy {
@@ -328,17 +346,18 @@ fn connect(
             CopyError::Refused(_) => {
                 let line = running.status().map_or_else(String::new, |_| errors.last_line());
                 let more = if line.is_empty() { line } else { format!(": {line}") };
-                RemoteEnd(format!("--copy-agent: {e}{more}")).into()
+                RemoteEnd::refused(format!("--copy-agent: {e}{more}")).into()
             }
-            e => RemoteEnd(format!("--copy-agent: {e}")).into(),
+            e => RemoteEnd::refused(format!("--copy-agent: {e}")).into(),
         })?;
     }
     let ours = Hello::ours();
     let greeted = FrameSource::greet(input, output, &ours);
     let greeted = greeted.map_err(|e| ended(&e.to_string(), running, &errors))?;
     // One of another version, in whose place a copy of this one would do.
-    let agreed =
-        greeted.agree(&ours).map_err(|e| Failure { end: RemoteEnd(e.to_string()), is_missing: true });
+    let agreed = greeted
+        .agree(&ours)
+        .map_err(|e| Failure { end: RemoteEnd::refused(e.to_string()), is_missing: true });
     Ok(Connected { source: agreed?, errors })
 }
 
@@ -347,7 +366,8 @@ fn ended(error: &str, running: &Running, errors: &Errors) -> Failure {
     let status = running.status();
     let line = errors.last_line();
     let is_missing = status.is_some_and(|s| is_missing(s, &line));
-    Failure { end: RemoteEnd(explain(error, status, &line)), is_missing }
+    let end = RemoteEnd { refused: is_refusal(status, &line), why: explain(error, status, &line) };
+    Failure { end, is_missing }
 }
 
 /// True if the host has no program, or one without an agent.
@@ -399,6 +419,17 @@ impl Errors {
         let text = String::from_utf8_lossy(&kept);
         let line = text.lines().map(str::trim).rfind(|l| !l.is_empty()).unwrap_or("");
         escape(&line.chars().take(200).collect::<String>()).into_owned()
+    }
+}
+
+/// True if the host can be reached and does not serve.
+fn is_refusal(status: Option<ExitStatus>, line: &str) -> bool {
+    match status.and_then(|s| s.code()) {
+        Some(NOT_FOUND | 2) => true,
+        Some(SSH_FAILED) => ["Permission denied", "verification failed", "Too many authentication"]
+            .iter()
+            .any(|w| line.contains(w)),
+        _ => false,
     }
 }
 

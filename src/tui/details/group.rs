@@ -7,6 +7,7 @@ use crate::model::Socket;
 use crate::model::lang::tr;
 use crate::model::text::escape;
 use crate::msg;
+use crate::table::TableId;
 use crate::tui::canvas::width;
 use crate::view::group::Key;
 
@@ -27,7 +28,7 @@ impl Builder<'_> {
             1 => tr("1 row").to_owned(),
             n => msg!("{} rows", count(u64::from(n))),
         };
-        let live = (self.app.view_state().view.table.live)(self.snap);
+        let live = self.app.view_state().view.table.live_rows(self.snap);
         let rows_of = &self.app.view_state().arranged.rows[g.start as usize..(g.start + g.len) as usize];
         let text = match rows_of.iter().filter(|r| **r as usize >= live).count() {
             0 => rows,
@@ -43,9 +44,10 @@ impl Builder<'_> {
                 }
             };
             for r in rows_of.iter().take(MAX_ROWS) {
-                let s = self.snap.socket(*r as usize);
+                let (snap, row) = self.snap.at(TableId::Sockets, *r as usize);
+                let s = snap.socket(row);
                 self.out.push(vec![
-                    (format!("{:<20}", self.snap.end_text(s, &s.local)), theme.text),
+                    (format!("{:<20}", snap.end_text(s, &s.local)), theme.text),
                     (queue(s), theme.dim),
                 ]);
             }
@@ -79,7 +81,8 @@ impl Builder<'_> {
             .iter()
             .map(|r| {
                 let text = |c: &&crate::format::Column| {
-                    let value = c.value(self.snap, *r as usize);
+                    let (snap, row) = self.snap.at(table.id, *r as usize);
+                    let value = c.value(snap, row);
                     escape(&cell(&value, c.kind, &self.form)).into_owned()
                 };
                 columns.iter().map(text).collect()

@@ -55,12 +55,14 @@ pub(crate) fn draw_below(app: &App, canvas: &mut Canvas<'_>, body: Rect) {
     // Notes have lines of their own where there is room for all.
     for compact in [false, true] {
         b = Builder::new(app, snap, area.width.saturating_sub(3), compact);
-        for (i, row) in &ordered {
+        for (i, number) in &ordered {
             if b.out.len() > usize::from(area.height) {
                 break;
             }
-            b.path_title(*row, *i == view_state.cursor);
-            b.forward_path(*row);
+            let row;
+            (b.snap, row) = snap.at(view_state.id(), *number);
+            b.path_title(row, *i == view_state.cursor);
+            b.forward_path(row);
         }
         if b.out.len() <= usize::from(area.height) {
             break;

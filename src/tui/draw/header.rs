@@ -35,7 +35,7 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
         canvas.put(x + 2, y, first - x - 3, &s.sample.host, theme.band);
     }
     // Connects fail now: the view of events shows which; that of DNS the questions of a resolver that fails or is slow.
-    let failing = app.snapshot.as_ref().and_then(|s| failing_connects(s));
+    let failing = app.snapshot.as_ref().and_then(|s| on_hosts(s, failing_connects));
     let mut end = first;
     for (i, x, w) in tabs {
         let title = app.view_states[i].view.table.title;
@@ -54,7 +54,10 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
         }
         let is_marked = match app.view_states[i].id() {
             TableId::Events => failing.is_some(),
-            TableId::Dns => app.snapshot.as_ref().is_some_and(|s| !resolver_diagnoses(s).is_empty()),
+            TableId::Dns => app
+                .snapshot
+                .as_ref()
+                .is_some_and(|s| s.each_host().any(|s| !resolver_diagnoses(s).is_empty())),
             _ => false,
         };
         if is_marked {
@@ -79,7 +82,13 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
         ms if ms > 1000 => format!("{}.{}s", ms / 1000, ms % 1000 / 100),
         ms => format!("{ms}ms"),
     };
-    let late = app.late.map_or_else(String::new, |age| msg!("{} s old", age.as_secs()));
+    // Of several hosts, the newest answer counts.
+    let late_s = app.late.map(|age| age.as_secs()).or_else(|| {
+        let hosts = &app.snapshot.as_ref()?.merged.as_ref()?.hosts;
+        let late = hosts.iter().map(|h| h.is_late().then_some(h.age_s));
+        late.min_by_key(|age| age.unwrap_or(0)).flatten()
+    });
+    let late = late_s.map_or_else(String::new, |secs| msg!("{} s old", secs));
     let moment = app.snapshot.as_ref().map_or_else(String::new, |s| clock(s.sample.at.unix_ns));
     let ended = msg!("end {}", moment);
     let behind = app.past.as_ref().map(|past| {
@@ -98,7 +107,7 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
         (app.glyphs.paused, &*ended, String::new(), theme.warn.patch(on))
     } else if app.recorded {
         (app.glyphs.recorded, &*moment, pace, theme.good.patch(on))
-    } else if app.late.is_some() {
+    } else if late_s.is_some() {
         (app.glyphs.late, &*late, String::new(), theme.warn.patch(on))
     } else {
         (app.glyphs.live, tr("live"), pace, theme.good.patch(on))
@@ -157,6 +166,14 @@ pub(crate) fn shows_failing(app: &App, area: Rect, text: &str) -> bool {
     has_room(area.right().saturating_sub(end), text)
 }
 
+/// Text about the first host that has one, after its name among several.
+pub(crate) fn on_hosts(snap: &Snapshot, of: impl Fn(&Snapshot) -> Option<String>) -> Option<String> {
+    snap.each_host().find_map(|on| {
+        let text = of(on)?;
+        Some(if snap.merged.is_some() { format!("{}: {text}", on.sample.host) } else { text })
+    })
+}
+
 /// Connects that failed within the last seconds: how many a second and to where, the most frequent one first. `None` if
 /// none did.
 pub(crate) fn failing_connects(snap: &Snapshot) -> Option<String> {
@@ -182,8 +199,11 @@ pub(crate) fn failing_connects(snap: &Snapshot) -> Option<String> {
 /// Sockets opened and closed while the display is paused: `+12 -3`.
 fn changes(app: &App) -> String {
     let (Some(held), Some(newest)) = (&app.snapshot, &app.paused_latest) else { return String::new() };
-    let from = held.sample.at.boot_ns;
-    let opened = newest.facts[..newest.live].iter().filter(|f| f.first_seen_ns > from).count();
+    let opened_since = |(held, newest): (&Snapshot, &Snapshot)| {
+        let from = held.sample.at.boot_ns;
+        newest.facts.iter().take(newest.live).filter(|f| f.first_seen_ns > from).count()
+    };
+    let opened: usize = held.each_host().zip(newest.each_host()).map(opened_since).sum();
     let closed = (held.live + opened).saturating_sub(newest.live);
     format!("+{} -{}", count(opened as u64), count(closed as u64))
 }

@@ -2,6 +2,7 @@
 
 use crate::format::{Align, Column, Role, Tone, Value};
 use crate::format::{Style as Format, cell, shorten_middle, thousands as count};
+use crate::model::snapshot::RemoteHost;
 use crate::model::{HostName, Missing, Snapshot, State, StateCounts};
 use crate::tui::app::App;
 use crate::tui::canvas::{Canvas, width};
@@ -23,13 +24,18 @@ pub(crate) fn row(
 ) {
     let theme = app.theme;
     let y = area.y;
+    let is_marked = app.view_state().is_marked(snap, row);
+    let is_late = snap.host_of(app.view_state().id(), row).is_some_and(RemoteHost::is_late);
+    let (snap, row) = snap.at(app.view_state().id(), row);
     let sockets = app.view_state().view.table.is_sockets();
     let gone = sockets && row >= snap.live;
-    let new = sockets && !gone && is_new(snap, row);
-    if app.view_state().is_marked(snap, row) {
+    let new = sockets && !gone && !is_late && is_new(snap, row);
+    if is_marked {
         canvas.put(area.x + 1, y, 1, app.glyphs.mark, theme.accent);
     } else if gone {
         canvas.put(area.x + 1, y, 1, app.glyphs.gone, theme.faint);
+    } else if is_late {
+        canvas.put(area.x + 1, y, 1, app.glyphs.late, theme.faint);
     } else if new {
         canvas.put(area.x + 1, y, 1, app.glyphs.new, theme.good);
         canvas.line(area, theme.fresh);
@@ -60,6 +66,10 @@ pub(crate) fn row(
         } else {
             canvas.put(s.x, y, s.width, &text, style);
         }
+    }
+    if is_late {
+        // Also over gauges and states: nothing in it is of now.
+        canvas.line(area, theme.dim);
     }
 }
 

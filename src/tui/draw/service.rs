@@ -5,6 +5,7 @@ use crate::format::Style as Format;
 use crate::format::{Align, Column, Role, Value, cell};
 use crate::model::{Snapshot, Socket};
 use crate::msg;
+use crate::table::TableId;
 use crate::tui::app::App;
 use crate::tui::canvas::{Canvas, width};
 use crate::tui::layout::slots::Slot;
@@ -29,7 +30,10 @@ pub(super) fn service(
     let theme = app.theme;
     let y = area.y;
     let Some(fullest) = rows.iter().copied().max_by(|a, b| {
-        let share = |r: u32| fill(snap.socket(r as usize));
+        let share = |r: u32| {
+            let (snap, row) = snap.at(TableId::Sockets, r as usize);
+            fill(snap.socket(row))
+        };
         // The first of several.
         share(*a).total_cmp(&share(*b)).then(b.cmp(a))
     }) else {
@@ -72,7 +76,11 @@ fn fill(s: &Socket) -> f64 {
 
 /// Text of values that differ between the rows: their sum, else all of them if they fit, else their number.
 fn combined(snap: &Snapshot, column: &Column, rows: &[u32], room: usize, form: Format) -> Option<String> {
-    let values: Vec<Value<'_>> = rows.iter().map(|r| column.value(snap, *r as usize)).collect();
+    let value = |r: &u32| {
+        let (snap, row) = snap.at(TableId::Sockets, *r as usize);
+        column.value(snap, row)
+    };
+    let values: Vec<Value<'_>> = rows.iter().map(value).collect();
     let mut texts: Vec<String> = Vec::new();
     for v in &values {
         let text = cell(v, column.kind, &form).into_owned();

@@ -59,6 +59,11 @@ pub(crate) fn draw_top_alert(app: &App, canvas: &mut Canvas<'_>, l: &Layout) {
 
 /// True if an application leaks connections in `CLOSE_WAIT`: by their age, since counts go up and down.
 fn leaks(snap: &Snapshot) -> bool {
-    let by_limit = |a: &crate::model::Alert| snap.limits[a.limit as usize].kind == LimitKind::CloseWait;
-    snap.processes.iter().any(|p| p.close_wait_leak) || snap.alerts.iter().any(by_limit)
+    let leaks = |snap: &Snapshot| {
+        let by_limit = |a: &crate::model::Alert| {
+            snap.limits.get(a.limit as usize).is_some_and(|l| l.kind == LimitKind::CloseWait)
+        };
+        snap.processes.iter().any(|p| p.close_wait_leak) || snap.alerts.iter().any(by_limit)
+    };
+    snap.each_host().any(leaks)
 }

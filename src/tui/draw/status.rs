@@ -1,6 +1,6 @@
 //! The status line: messages, read errors and hidden owners, source of the data.
 
-use super::header::{failing_connects, shows_failing};
+use super::header::{failing_connects, on_hosts, shows_failing};
 use crate::diagnose::finding::resolver_diagnoses;
 use crate::diagnose::visibility::hidden;
 use crate::format::{date_and_time, thousands};
@@ -57,6 +57,7 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect, header: Rect)
         }
         _ => lost,
     };
+    let is_merged = snap.merged.is_some();
     let mut parts: Vec<(String, _)> = Vec::new();
     if let Some(why) = &app.failed {
         parts.push((format!("{} {}", app.glyphs.alarm, msg!("last poll failed: {}", why)), theme.bad));
@@ -78,10 +79,11 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect, header: Rect)
             ));
         }
     }
-    let holes = hidden(snap).into_iter().enumerate();
+    let holes =
+        snap.each_host().map(hidden).find(|h| !h.is_empty()).unwrap_or_default().into_iter().enumerate();
     let more = |i: usize| if i == 0 { tr(" (? for details)") } else { "" };
     parts.extend(holes.map(|(i, h)| (h.summary + more(i), theme.warn)));
-    for f in snap.faults() {
+    for (snap, f) in snap.each_host().flat_map(|s| s.faults().map(move |f| (s, f))) {
         // Covered by the message on missing owners.
         let owners = snap.hidden.iter().any(|(m, _)| *m == Missing::NotPermitted);
         let refused = f.kind == FaultKind::NotPermitted && owners;
@@ -91,17 +93,21 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect, header: Rect)
             continue;
         }
         let style = if f.kind.hides_data() { theme.warn } else { theme.dim };
-        parts.push((f.to_string(), style));
+        let text = f.to_string();
+        let text = if is_merged { format!("{}: {text}", snap.sample.host) } else { text };
+        if parts.iter().all(|(known, _)| *known != text) {
+            parts.push((text, style));
+        }
     }
     let reason = &snap.sample.events.reason;
     if app.view_state().id() == TableId::Events && !reason.is_empty() {
         parts.push((msg!("events: {}", reason), theme.dim));
     }
     parts.extend(app.options.only.map(|only| (tr(only).to_owned(), theme.dim)));
-    if let Some(text) = failing_connects(snap).filter(|text| !shows_failing(app, header, text)) {
+    if let Some(text) = on_hosts(snap, failing_connects).filter(|text| !shows_failing(app, header, text)) {
         parts.insert(0, (text, theme.warn));
     }
-    if let Some(text) = failing_resolver(snap) {
+    if let Some(text) = on_hosts(snap, failing_resolver) {
         parts.insert(0, (text, theme.warn));
     }
     if let Some(message) = &app.status_message {

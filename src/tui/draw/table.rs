@@ -6,9 +6,10 @@ use crate::format::thousands as count;
 use crate::format::{Align, Kind, Role, Value};
 use crate::format::{Style as Format, age, cell, duration};
 use crate::model::lang::tr;
+use crate::model::snapshot::{HostState, RemoteHost};
 use crate::model::{FaultSubject, Reads, Snapshot, State};
 use crate::msg;
-use crate::table::TableId;
+use crate::table::{HOSTNAME_COLUMN, TableId};
 use crate::tui::app::App;
 use crate::tui::arrange::GroupSummary;
 use crate::tui::canvas::{Canvas, width};
@@ -135,10 +136,13 @@ fn thumb(app: &App, canvas: &mut Canvas<'_>, area: Rect, view_state: &ViewState)
 fn empty(app: &App, snap: &Snapshot, canvas: &mut Canvas<'_>, area: Rect) {
     let view_state = app.view_state();
     // Sockets that have just closed are not counted, as in the filter bar.
-    let total = (view_state.view.table.live)(snap) as u64;
+    let total = view_state.view.table.live_rows(snap) as u64;
     let noun = tr(view_state.view.table.noun);
     let no_match = view_state.arranged.no_match.as_ref();
-    let text = if total == 0 {
+    let is_connecting = |h: &RemoteHost| h.state == HostState::Connecting;
+    let text = if total == 0 && snap.merged.as_ref().is_some_and(|m| m.hosts.iter().any(is_connecting)) {
+        tr("reading sockets").to_owned()
+    } else if total == 0 {
         no_match.map_or_else(|| msg!("no {}", noun), |n| n.none(view_state.view.table))
     } else {
         msg!("none of {} {} match the filter (Esc clears it)", count(total), noun)
@@ -148,9 +152,12 @@ fn empty(app: &App, snap: &Snapshot, canvas: &mut Canvas<'_>, area: Rect) {
     let near = no_match.filter(|_| total > 0).and_then(|n| n.near_miss());
     let near = near.map(|line| (line, app.theme.dim));
     // Read errors may be the reason.
-    let unread = (view_state.view.table.unread)(snap).into_iter().map(|f| (f.to_string(), app.theme.warn));
-    let advice =
-        (total == 0 && view_state.id() == TableId::Dns).then(|| (capture_advice(app, snap), app.theme.dim));
+    let unread = snap.each_host().flat_map(|s| (view_state.view.table.unread)(s));
+    let unread = unread.map(|f| (f.to_string(), app.theme.warn));
+    let advice = (total == 0 && view_state.id() == TableId::Dns).then(|| {
+        let one = snap.each_host().next().unwrap_or(snap);
+        (capture_advice(app, one), app.theme.dim)
+    });
     for (y, (line, style)) in (area.y + 1..area.bottom()).zip(near.into_iter().chain(unread).chain(advice)) {
         canvas.put(area.x + slots::INDENT, y, room, &crate::model::text::escape(&line), style);
     }
@@ -214,7 +221,7 @@ fn group(
             Some(Role::Rx) if totals => rate(g.rx, form),
             Some(Role::Tx) if totals => rate(g.tx, form),
             Some(Role::Owner) => {
-                match holder.and_then(|(p, more)| Some((snap.sample.processes.get(p as usize)?, more))) {
+                match holder.and_then(|(p, more)| Some((snap.process_row(p as usize)?, more))) {
                     Some((p, more)) => {
                         let others = if more > 0 { format!(" +{more}") } else { String::new() };
                         format!("{} {}{others}", p.info.name(), p.info.pid)
@@ -250,6 +257,14 @@ fn group(
         && room(x + 2) > 8
     {
         canvas.put(x + 2, y, room(x + 2), tr(note), theme.dim);
+    }
+    let of_one_host = g.host.is_some() || view_state.grouping_name() == Some(HOSTNAME_COLUMN);
+    let first = view_state.arranged.members(g).first().filter(|_| of_one_host);
+    if first.and_then(|r| snap.host_of(view_state.id(), *r as usize)).is_some_and(RemoteHost::is_late) {
+        if g.depth > 0 {
+            canvas.put(area.x + 1, y, 1, app.glyphs.late, theme.dim);
+        }
+        canvas.line(area, theme.dim);
     }
 }
 

@@ -54,7 +54,8 @@ pub(crate) fn measure(app: &mut App, snap: &Snapshot, height: usize) {
     for line in view_state.lines.iter().skip(view_state.top).take(height) {
         let Line::Row(r) = line else { continue };
         for (c, w) in columns.iter().zip(&mut widths) {
-            *w = content_width(snap, c, *r as usize, form).max(*w);
+            let (snap, row) = snap.at(view_state.id(), *r as usize);
+            *w = content_width(snap, c, row, form).max(*w);
         }
     }
     let view_state = app.view_state_mut();

@@ -47,13 +47,13 @@ pub(crate) fn summary(app: &App) -> String {
     let Some(snap) = &app.snapshot else { return String::new() };
     if view_state.text.is_empty() {
         return match view_state.grouping_now() {
-            _ if view_state.view.table.groupings.len() < 2 => String::new(),
+            _ if view_state.groupings().count() < 2 => String::new(),
             Grouping { name: None, .. } => tr("not grouped").to_owned(),
             by => msg!("by {}", tr(by.title)),
         };
     }
     // Sockets that have just closed are shown and not counted.
-    let total = (view_state.view.table.live)(snap);
+    let total = view_state.view.table.live_rows(snap);
     msg!("{} of {}", count(view_state.shown as u64), count(total as u64))
 }
 

@@ -64,7 +64,7 @@ pub(crate) fn label(app: &App, c: &Command) -> &'static str {
     match (c.action, view_state.lines.get(view_state.cursor)) {
         (Action::Enter, Some(Line::Group(g))) if view_state.is_group_closed(*g) => noop("expand"),
         (Action::Enter, Some(Line::Group(_))) => noop("collapse"),
-        (Action::Group(_), _) if view_state.view.table.groupings.len() < 2 => "",
+        (Action::Group(_), _) if view_state.groupings().count() < 2 => "",
         (Action::Pause, _) if app.paused => noop("resume"),
         // Where something does not work.
         (Action::Why, Some(Line::Row(r))) if is_failing(app, *r as usize) => c.bar,
@@ -84,6 +84,7 @@ pub(crate) fn label(app: &App, c: &Command) -> &'static str {
 /// True for a row of a connection that waits or failed.
 fn is_failing(app: &App, row: usize) -> bool {
     let Some(snap) = &app.snapshot else { return false };
+    let (snap, row) = snap.at(app.view_state().id(), row);
     match app.view_state().id() {
         TableId::Sockets => snap.get_socket(row).is_some_and(|s| s.state == State::SynSent),
         TableId::Events => snap.events.rows.get(row).is_some_and(|e| e.event.kind == EventKind::Failed),

@@ -2,13 +2,17 @@
 
 use crate::format::{age, percent, shorten, thousands as count};
 use crate::msg;
+use crate::table::TableId;
 use crate::tui::app::App;
 
 pub(crate) fn text(app: &App) -> Option<(String, f64)> {
     let snap = app.snapshot.as_ref()?;
     if let Some(a) = snap.alerts.first() {
-        let l = &snap.limits[a.limit as usize];
-        let whose = crate::diagnose::limit::subject(snap, a.limit as usize);
+        let (on, limit) = snap.at(TableId::Limits, a.limit as usize);
+        let l = on.limits.get(limit)?;
+        let whose = crate::diagnose::limit::subject(on, limit);
+        let host = snap.host_of(TableId::Limits, a.limit as usize);
+        let whose = host.map_or(whose.clone(), |h| format!("{} {whose}", h.name));
         let whose = shorten(&crate::model::text::escape(&whose), 24, &app.options.format());
         let how = match l.share() {
             Some(s) => percent(s * 100.0),
@@ -25,7 +29,9 @@ pub(crate) fn text(app: &App) -> Option<(String, f64)> {
         return Some((text, bad));
     }
     let (row, share) = app.worst?;
-    let name = snap.sample.processes.get(row)?.info.name();
+    let name = snap.process_row(row)?.info.name();
+    let host = snap.host_of(TableId::Processes, row);
+    let name = host.map_or(name.clone(), |h| format!("{} {name}", h.name).into());
     let name = shorten(&crate::model::text::escape(&name), 15, &app.options.format());
     let mark = if share >= 0.75 { app.glyphs.alarm } else { app.glyphs.dot };
     Some((format!("{mark} {name} fds {}", percent(share * 100.0)), share))

@@ -7,6 +7,7 @@ use crate::format::wrap;
 use crate::model::Level;
 use crate::model::lang::tr;
 use crate::model::text::escape;
+use crate::table::TableId;
 use crate::tui::app::App;
 use crate::tui::canvas::Canvas;
 use crate::tui::navigate;
@@ -19,8 +20,9 @@ pub(super) fn list(app: &App, at: usize) -> Option<List> {
     let snap = app.snapshot.as_ref()?;
     let entry = |a: &crate::model::Alert| {
         let critical = a.level == Level::Critical;
-        let limit = a.limit as usize;
+        let (snap, limit) = snap.at(TableId::Limits, a.limit as usize);
         let text = escape(&limit_diagnosis(snap, limit).map(|d| d.evidence).unwrap_or_default()).into_owned();
+        let text = on_host(app, a.limit as usize, &text);
         Entry {
             mark: if critical { app.glyphs.alarm } else { app.glyphs.dot },
             mark_style: Some(if critical { app.theme.bad } else { app.theme.warn }),
@@ -36,6 +38,12 @@ pub(super) fn list(app: &App, at: usize) -> Option<List> {
     })
 }
 
+/// The text, after the name of the host of a limit among several.
+fn on_host(app: &App, limit: usize, text: &str) -> String {
+    let host = app.snapshot.as_ref().and_then(|s| s.host_of(TableId::Limits, limit));
+    host.map_or_else(|| text.to_owned(), |h| format!("{}  {text}", escape(&h.name)))
+}
+
 /// Opens the limit of the alert with its details.
 pub(super) fn enter(app: &mut App, at: usize) {
     app.overlay = None;
@@ -49,7 +57,8 @@ pub(super) fn enter(app: &mut App, at: usize) {
 /// Draws the advice on the selected alert.
 pub(super) fn draw_advice(app: &App, canvas: &mut Canvas<'_>, r: Rect, at: usize) {
     let Some(snap) = app.snapshot.as_ref().filter(|_| r.height > 0) else { return };
-    let Some(row) = snap.alerts.get(at).map(|a| a.limit as usize) else { return };
+    let Some(alert) = snap.alerts.get(at) else { return };
+    let (snap, row) = snap.at(TableId::Limits, alert.limit as usize);
     let theme = app.theme;
     canvas.rule(r.x, r.y, r.width, theme.faint);
     let help = snap.limits[row].kind.info().help;

@@ -9,7 +9,7 @@ use crate::tui::app::App;
 /// The columns of the row with their values.
 pub(super) fn list(app: &App, at: usize) -> Option<List> {
     let view_state = app.view_state();
-    let (snap, row) = (app.snapshot.as_ref()?, view_state.row()?);
+    let (snap, row) = app.snapshot.as_ref()?.at(view_state.id(), view_state.row()?);
     let form = app.options.format();
     let entry = |c: &'static crate::format::Column| {
         let text = match c.value(snap, row) {

@@ -58,6 +58,17 @@ const MOUSE: &[(&str, &str)] = &[
     (noop("the key bar"), noop("Run the command")),
 ];
 
+/// Notes on rows of several hosts.
+const HOSTS: &[&str] = &[
+    noop(
+        "Rows of a host that is slow or gone are its last ones, dimmed; the line below the tabs has its age and the reason. It is connected again later and later, up to once a minute.",
+    ),
+    noop("hostname:web-1 filters by host, g groups by it, and sorting by the column works too."),
+    noop(
+        "Actions, why, the past and recording are of one machine: run sockscope there, or sockscope record --host.",
+    ),
+];
+
 /// Heading over the keys that apply only in this focus.
 const fn heading(place: Focus) -> &'static str {
     match place {
@@ -113,13 +124,17 @@ fn sections(app: &App, width: usize, searching: bool) -> Vec<Section> {
         Part::from(part)
     };
     // A summary first, the advice at the end.
-    let now: Vec<_> = app.snapshot.iter().flat_map(|s| hidden(s)).collect();
+    let now: Vec<_> = app.snapshot.iter().flat_map(|s| s.each_host().flat_map(hidden)).collect();
     for h in &now {
         let lines = wrap(&msg!("{} (see the end of this help)", h.summary), width);
         add(
             tr("Not visible now").to_owned(),
             Part::from(lines.into_iter().map(Row::Text).collect::<Vec<_>>()),
         );
+    }
+    for text in HOSTS.iter().filter(|_| app.options.hosts) {
+        let lines = wrap(tr(text), width).into_iter().map(Row::Text);
+        add(tr("Several hosts").to_owned(), Part::from(lines.collect::<Vec<_>>()));
     }
     // The search finds each command once.
     for name in ESSENTIALS.iter().filter(|_| !searching) {

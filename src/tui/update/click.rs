@@ -1,6 +1,7 @@
 //! Clicks, the wheel, and dragging the scroll bar or the border of the details.
 
 use crate::format::Gauge;
+use crate::table::TableId;
 use crate::tui::app::{App, Overlay};
 use crate::tui::command::COMMANDS;
 use crate::tui::event::Action;
@@ -59,7 +60,14 @@ fn click_line(app: &mut App, line: usize, column: Option<&'static str>, gauge: O
     view_state.select(&snap, line);
     view_state.selected_column = column;
     let toggled = view_state.toggle(&snap);
-    let limit = view_state.row().and_then(|r| (gauge?.limit)(&snap, r));
+    let limit = view_state.row().and_then(|r| {
+        let (on, row) = snap.at(view_state.id(), r);
+        let limit = (gauge?.limit)(on, row)?;
+        match &snap.merged {
+            Some(m) => m.row(TableId::Limits, snap.host_index(view_state.id(), r), limit).map(|r| r as usize),
+            None => Some(limit),
+        }
+    });
     app.details_top = 0;
     if toggled || !again {
         return;

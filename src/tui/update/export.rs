@@ -30,5 +30,6 @@ fn export(app: &App, format: usize) -> Option<Export> {
     let view_state = app.view_state();
     let marked: Vec<u32> = view_state.marked(&snap).into_iter().map(|r| r as u32).collect();
     let rows = if marked.is_empty() { view_state.arranged.rows.clone() } else { marked };
-    Some(Export::Rows(form, ExportRows { columns: view_state.columns().collect(), rows, snap }))
+    let (table, columns) = (view_state.id(), view_state.columns().collect());
+    Some(Export::Rows(form, ExportRows { table, snap, columns, rows }))
 }

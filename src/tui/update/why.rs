@@ -11,6 +11,7 @@ use crate::tui::act::Act;
 use crate::tui::answer_page::AnswerPage;
 use crate::tui::app::{App, Overlay};
 use crate::tui::event::Effect;
+use crate::tui::remote::{self, Refused};
 use crate::view::Line;
 
 /// The question about a row of a table.
@@ -56,6 +57,10 @@ fn selected(app: &App) -> Option<usize> {
 /// Opens the page for the selected row, or for the selected alert, and requests its answer.
 pub(super) fn open(app: &mut App) -> Vec<Effect> {
     let Some(snap) = app.snapshot.clone() else { return vec![] };
+    if let Some(why) = remote::refused(app, Refused::Why) {
+        app.status_message = Some(why);
+        return vec![];
+    }
     let row = match app.overlay {
         Some(Overlay::Alerts(at)) => snap.alerts.get(at).map(|a| (TableId::Limits, a.limit as usize)),
         _ => selected(app).map(|row| (app.view_state().id(), row)),

@@ -19,7 +19,7 @@ impl ViewState {
         Preset {
             table: Some(self.view.table.noun.to_owned()),
             filter: if self.error.is_none() { self.text.trim().to_owned() } else { String::new() },
-            group_by: (self.view.table.groupings.len() > 1)
+            group_by: (self.groupings().count() > 1)
                 .then(|| self.grouping_name().unwrap_or(NO_GROUPS).to_owned()),
             sort: sort_text(&self.view.sort).filter(|_| self.view.sort != sort::default(self.view.table)),
             columns: self
@@ -32,7 +32,7 @@ impl ViewState {
     pub(crate) fn apply(&mut self, p: &Preset, names: Names<'_>) {
         self.set_filter(p.filter.clone(), names);
         let group = p.group_by.as_deref();
-        let found = self.view.table.groupings.iter().position(|g| match g.name {
+        let found = self.groupings().position(|g| match g.name {
             Some(name) => group == Some(name),
             None => group == Some(NO_GROUPS),
         });

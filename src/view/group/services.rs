@@ -63,14 +63,17 @@ impl Grouper<'_> {
         outer: u64,
     ) {
         let mut services: FxHashMap<Service, (bool, bool, Vec<u32>)> = FxHashMap::default();
+        let host = |r: u32| self.snap.host_index(self.table.id, r as usize);
         let service = |r: u32| {
-            let owner = self.snap.owners(r as usize).first()?;
-            Service::new(self.snap.socket(r as usize), owner.process)
+            let (snap, row) = self.at(r);
+            let process = self.snap.process_number(host(r), snap.owners(row).first()?.process);
+            Service::new(snap.socket(row), process)
         };
         for r in members {
             let Some(key) = service(*r) else { continue };
             let (v4, v6, sockets) = services.entry(key).or_default();
-            let is_v4 = self.snap.socket(*r as usize).local.addr.is_v4();
+            let (snap, row) = self.at(*r);
+            let is_v4 = snap.socket(row).local.addr.is_v4();
             *if is_v4 { v4 } else { v6 } = true;
             sockets.push(*r);
         }
@@ -86,7 +89,8 @@ impl Grouper<'_> {
             if sockets.is_empty() {
                 continue;
             }
-            let mut group = self.sum(Key::Service(key), &sockets, 1, outer);
+            let of_host = self.snap.merged.is_some().then(|| host(*r) as u16);
+            let mut group = self.sum((of_host, Key::Service(key)), &sockets, 1, outer);
             group.start = rows.len() as u32;
             groups.push(group);
             rows.extend(sockets);

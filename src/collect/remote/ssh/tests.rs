@@ -43,7 +43,7 @@ fn samples_above_the_share_are_refused_whichever_size_announces_them() {
         for remote in &mut remotes {
             remote.ask(&Wants::default());
             let e = remote.answer(Instant::now() + Duration::from_secs(60)).unwrap().map(|_| ()).unwrap_err();
-            assert!(e.0.contains("share of the memory") && e.0.contains("1 MiB"), "{name}: {e}");
+            assert!(e.why.contains("share of the memory") && e.why.contains("1 MiB"), "{name}: {e}");
         }
     }
     std::fs::write(&file, [Hello::ours().to_bytes().unwrap(), rows].concat()).unwrap();
@@ -69,7 +69,7 @@ fn host_with_home(home: &std::path::Path, binary: AgentBinary) -> SshCommand {
 fn reason(command: &SshCommand) -> String {
     let mut remote = Remote::start(command, "web-1").unwrap();
     remote.ask(&Wants::default());
-    remote.answer(Instant::now() + Duration::from_secs(60)).unwrap().map(|_| ()).unwrap_err().0
+    remote.answer(Instant::now() + Duration::from_secs(60)).unwrap().map(|_| ()).unwrap_err().why
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn program_is_copied_to_a_host_without_one_and_used_again() {
         let mut remote = Remote::start(&host_with_home(&home, binary), "web-1").unwrap();
         remote.ask(&Wants::default());
         let answer = remote.answer(Instant::now() + Duration::from_secs(60)).unwrap();
-        answer.map(|s| s.sockets.len()).map_err(|e| e.0)
+        answer.map(|s| s.sockets.len()).map_err(|e| e.why)
     };
     let cache = home.join(".cache/sockscope");
     let copies = || {
@@ -156,7 +156,7 @@ fn answer(script: &str) -> String {
     let mut remote = Remote::start(&command(script), "web-1").unwrap();
     remote.ask(&Wants::default());
     let answer = remote.answer(Instant::now() + Duration::from_secs(60));
-    answer.expect("an answer").map(|_| ()).unwrap_err().0
+    answer.expect("an answer").map(|_| ()).unwrap_err().why
 }
 
 #[test]
@@ -194,7 +194,7 @@ fn reason_of_a_failure_is_that_of_ssh() {
     none.program = vec!["/no/such/ssh".into()];
     let mut remote = Remote::start(&none, "web-1").unwrap();
     let end = remote.answer(Instant::now() + Duration::from_secs(60)).unwrap().unwrap_err();
-    assert!(end.0.starts_with("start /no/such/ssh: "), "{end}");
+    assert!(end.why.starts_with("start /no/such/ssh: "), "{end}");
 }
 
 #[test]

@@ -1,0 +1,95 @@
+//! The dashboard of several hosts, in a terminal: hosts that stall, end, return and misbehave.
+
+use super::compare::check;
+use super::hosts::{Hosts, server};
+use crate::screen::Screen;
+use crate::wait::until;
+use rustix::process::{Pid, Signal, kill_process};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+/// Dashboard of these hosts.
+fn dashboard(hosts: &Hosts, names: &str) -> Screen {
+    let config = hosts.dir.path().join("config.toml").display().to_string();
+    Screen::sockscope(140, 40, &["--config", &config, "--host", names, "--interval", "300ms"], &[])
+}
+
+/// Pid of the agent in a namespace.
+fn agent(host: &str) -> Result<Pid, String> {
+    until("the agent", || {
+        let inside = fs::metadata(format!("/run/netns/{host}")).ok()?.ino();
+        let is_agent = |pid: &i32| {
+            let of = |what: &str| format!("/proc/{pid}/{what}");
+            let line = fs::read(of("cmdline")).unwrap_or_default();
+            let netns = fs::metadata(of("ns/net")).map_or(0, |m| m.ino());
+            String::from_utf8_lossy(&line).contains("agent\0--stdio") && netns == inside
+        };
+        let all = fs::read_dir("/proc").ok()?.flatten();
+        all.filter_map(|e| e.file_name().to_str()?.parse().ok()).find(is_agent).and_then(Pid::from_raw)
+    })
+}
+
+/// Lines of the table with this text.
+fn lines<'a>(screen: &'a str, text: &str) -> Vec<&'a str> {
+    screen.lines().filter(|l| l.contains(text)).collect()
+}
+
+/// One agent that is stopped and one that is killed keep their rows, marked, with the reason; the others and the keys go on, and
+/// both return.
+pub(crate) fn stalled_and_killed_hosts_disturb_no_other() -> Result<(), String> {
+    let hosts = Hosts::new()?;
+    let mut screen = dashboard(&hosts, "h1,h2,h3");
+    screen.shows("3 live");
+    screen.until("rows of three hosts", |s| (1..=3).all(|n| s.contains(&format!("127.0.0.1:800{n}"))));
+    let stopped = agent("h2")?;
+    kill_process(stopped, Signal::STOP).map_err(|e| e.to_string())?;
+    let shown = screen.until("a late host", |s| s.contains("1 slow") && s.contains("h2: slow"));
+    let row = lines(&shown, "127.0.0.1:8002");
+    check(row.iter().any(|l| l.contains('◐')), || shown.clone())?;
+    check(lines(&shown, "127.0.0.1:8001").iter().all(|l| !l.contains('◐')), || shown.clone())?;
+
+    // Connecting again fails until the file is gone.
+    let down = hosts.dir.path().join("h3.down");
+    fs::write(&down, "").map_err(|e| e.to_string())?;
+    kill_process(agent("h3")?, Signal::KILL).map_err(|e| e.to_string())?;
+    let shown =
+        screen.until("the reason of the other", |s| s.contains("h3: gone") && s.contains("No route to host"));
+    check(lines(&shown, "127.0.0.1:8003").iter().any(|l| l.contains('◐')), || shown.clone())?;
+    check(shown.contains("1 live") && shown.contains("1 slow") && shown.contains("1 gone"), || {
+        shown.clone()
+    })?;
+
+    // What is opened on the host that answers is shown meanwhile, and keys work.
+    let _more = server(&["ip", "netns", "exec", "h1"], 8005)?;
+    screen.shows("127.0.0.1:8005");
+    screen.keys("/hostname:h2\r");
+    screen.until("rows of one host", |s| s.contains("127.0.0.1:8002") && !s.contains("127.0.0.1:8001"));
+    screen.keys("K");
+    screen.shows("h2: actions are disabled on other hosts");
+    screen.keys("\x1b\x1b");
+    screen.until("no filter", |s| s.contains("127.0.0.1:8001"));
+
+    kill_process(stopped, Signal::CONT).map_err(|e| e.to_string())?;
+    screen.until("the host again", |s| s.contains("2 live") && !s.contains("slow"));
+    fs::remove_file(&down).map_err(|e| e.to_string())?;
+    let shown = screen.shows("3 live");
+    check(!shown.contains('◐'), || shown.clone())?;
+    screen.keys("q");
+    screen.ends();
+    Ok(())
+}
+
+/// Hosts that end, that have no agent and that send endless garbage are named; the rows of the others are shown.
+pub(crate) fn hostile_hosts_are_named_and_bounded() -> Result<(), String> {
+    let hosts = Hosts::new()?;
+    let mut screen = dashboard(&hosts, "h1,gone,none,dies,endless,h2");
+    screen.until("rows of two hosts", |s| s.contains("127.0.0.1:8001") && s.contains("127.0.0.1:8002"));
+    screen.until("four hosts that fail", |s| {
+        s.contains("2 live") && s.contains("1 refused") && s.contains("3 gone")
+    });
+    screen.keys("3");
+    screen.shows("perl");
+    screen.keys("q");
+    screen.ends();
+    Ok(())
+}
