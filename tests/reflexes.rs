@@ -20,7 +20,7 @@ use std::process::{Child, Command, Output, Stdio};
 type Reflex = (&'static str, i32, &'static str, &'static str);
 
 /// Habits of `ss`, `netstat` and `lsof`.
-const OTHER_TOOLS: [Reflex; 20] = [
+const OTHER_TOOLS: [Reflex; 24] = [
     ("-tulpn", 0, "LISTEN", ""),
     ("-tan", 0, "ESTABLISHED", ""),
     ("list -tan state established", 0, "127.0.0.1:8080", ""),
@@ -41,6 +41,10 @@ const OTHER_TOOLS: [Reflex; 20] = [
     ("-nP -i :8080", 2, "", "sockscope :8080"),
     ("--summary", 2, "", "sockscope limits"),
     ("list -f inet", 2, "", "for ss -f: family:inet"),
+    ("list -g state -s count", 0, "COUNT", ""),
+    ("list -w 2", 2, "", "-w=2s"),
+    ("list -nPt", 0, "ESTABLISHED", ""),
+    ("kill -s TERM :8080 --yes --read-only", 2, "", "read-only"),
 ];
 
 /// First-time use.

@@ -583,6 +583,8 @@ fn screenshot_and_demo_need_no_terminal() {
 fn mistyped_command_is_a_filter_with_a_note() {
     for (args, want) in [
         (&["--demo", "lst"][..], Some("\"lst\" taken as a filter; did you mean the command \"list\"?")),
+        (&["--demo", "netstat"][..], Some("did you mean the command \"list\"?")),
+        (&["--demo", "watch", ":8080"][..], Some("did you mean the command \"list --watch\"?")),
         (&["--demo", "prots"][..], Some("did you mean the command \"ports\"?")),
         (&["--demo", "nginx"][..], None),
         (&["--demo", "state:listen"][..], None),

@@ -67,7 +67,9 @@ Exit status: 0 success, 1 no match or timeout, 2 usage error or failure; check: 
 
 /// The examples, and the equivalents of other tools.
 fn long_examples() -> String {
-    let mut out = format!("{EXAMPLES}\n\nComing from ss, netstat or lsof:\n");
+    let mut out = format!(
+        "{EXAMPLES}\n\nComing from ss, netstat or lsof (as root with --netns here: the namespace of the shell alone):\n"
+    );
     for line in equivalents::lines() {
         out.push_str(&format!("  {line}\n"));
     }

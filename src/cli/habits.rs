@@ -244,7 +244,7 @@ fn is_value(letter: char, value: Option<&str>) -> bool {
     let known = |word: &str| {
         let word = word.trim_start_matches(['+', '-']);
         let word = word.split(':').next().unwrap_or(word);
-        ["all", "help", "none", ""].contains(&word)
+        ["all", "help", "none", "count", ""].contains(&word)
             || columns().any(|c| c == word)
             || did_you_mean::nearest(word, columns()).is_some()
     };

@@ -13,6 +13,9 @@ use crate::view::group::GroupBy;
 use crate::view::sort::{self, SortKey};
 use std::time::Duration;
 
+/// Values of `--sort` that order groups by their number of rows, the largest first.
+const BY_COUNT: [&str; 3] = ["count", "-count", "count:desc"];
+
 /// A listing, checked.
 #[derive(Clone, Debug)]
 pub struct ListPlan {
@@ -101,7 +104,11 @@ impl ListPlan {
         let filter = parse(&typed)?;
         let filter_text = l.ss.with_filter(&typed, &filter, &parse)?;
         let filter = if filter_text == typed { filter } else { parse(&filter_text)? };
-        let sort = match &l.sort {
+        // Groups have a count, the table itself does not.
+        let by_count = l.group_by.is_some()
+            && table.column("count").is_none()
+            && l.sort.as_deref().is_some_and(|text| BY_COUNT.contains(&text.trim()));
+        let sort = match l.sort.as_ref().filter(|_| !by_count) {
             Some(text) => sort::parse(text, table).map_err(|e| UsageError(format!("--sort: {e}")))?,
             None => sort::default(table),
         };
@@ -176,7 +183,7 @@ impl ListPlan {
             chosen,
             sort,
             group,
-            largest_first: l.sort.is_none() && l.top.is_some(),
+            largest_first: by_count || l.sort.is_none() && l.top.is_some(),
             top: l.top,
             format,
             header: !l.output.no_header,

@@ -431,6 +431,18 @@ fn top(mut list: List) -> List {
     list
 }
 
+/// Words that are no command here, and the command that does it: names and verbs of other tools.
+const OTHER_WORDS: [(&str, &str); 8] = [
+    ("ss", "list"),
+    ("netstat", "list"),
+    ("lsof", "list"),
+    ("show", "list"),
+    ("watch", "list --watch"),
+    ("status", "check"),
+    ("stop", "kill"),
+    ("term", "kill"),
+];
+
 /// A note if the first word of the filter looks like a mistyped command, and not like a state.
 fn note_like_command(word: &str) -> Option<String> {
     if State::parse(word).is_some() {
@@ -439,7 +451,11 @@ fn note_like_command(word: &str) -> Option<String> {
     let commands = Args::command();
     let names =
         commands.get_subcommands().flat_map(|c| std::iter::once(c.get_name()).chain(c.get_all_aliases()));
-    let near = did_you_mean::nearest(word, names.chain(["help"]))?;
+    let other = OTHER_WORDS.iter().find(|(theirs, _)| theirs.eq_ignore_ascii_case(word));
+    let near = match other {
+        Some((_, ours)) => ours,
+        None => did_you_mean::nearest(word, names.chain(["help"]))?,
+    };
     Some(format!("{word:?} taken as a filter; did you mean the command {near:?}?"))
 }
 
