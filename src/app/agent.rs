@@ -131,6 +131,8 @@ struct Agent<'a> {
     open: &'a mut Opener<'a>,
     /// The source, opened with the first sample.
     source: Option<Box<dyn Source>>,
+    /// Reason why it could not be opened: the agent ends once its reader has it.
+    failed: Option<RunError>,
     methods: Methods,
     encoder: Encoder,
     before: Option<Sample>,
@@ -164,7 +166,11 @@ impl Agent<'_> {
             Some(source) => source,
             none => match (self.open)(&self.methods) {
                 Ok(source) => none.insert(source),
-                Err(e) => return message(Kind::Failed, e.to_string().as_bytes()),
+                Err(e) => {
+                    let why = message(Kind::Failed, e.to_string().as_bytes());
+                    self.failed = Some(e);
+                    return why;
+                }
             },
         };
         let sample = match source.sample(&wants) {
@@ -219,6 +225,7 @@ fn serve<I: AsFd, O: AsFd>(
     let mut agent = Agent {
         open: &mut open,
         source: None,
+        failed: None,
         methods: Methods::default(),
         encoder: Encoder::new(),
         before: None,
@@ -239,6 +246,9 @@ fn serve<I: AsFd, O: AsFd>(
         };
         if asked {
             link.send(&agent.sample()?)?;
+            if let Some(e) = agent.failed.take() {
+                return Err(e.into());
+            }
             due = agent.every.map(|every| Instant::now() + every);
         }
     }
@@ -350,6 +360,20 @@ mod tests {
         assert_eq!(opened.try_iter().map(|m| m.owners).collect::<Vec<_>>(), [None]);
         drop(source);
         drop(here);
+        assert!(thread.join().unwrap());
+    }
+
+    #[test]
+    fn agent_without_a_source_gives_the_reason_and_ends() {
+        let (here, there) = UnixStream::pair().unwrap();
+        let thread = std::thread::spawn(move || {
+            let mut link = Link { input: &there, output: &there, inbox: Inbox::default() };
+            let result = serve(&mut link, |_| Err(RunError::Dashboard("open: no backend".to_owned())));
+            matches!(result, Err(End::Failed(e)) if e.to_string().contains("no backend"))
+        });
+        let mut source = FrameSource::connect(&here, &here, &Hello::ours()).unwrap();
+        let e = source.sample(&Wants::default()).map(|_| ()).unwrap_err().to_string();
+        assert!(e.contains("open: no backend"), "{e}");
         assert!(thread.join().unwrap());
     }
 
