@@ -11,6 +11,8 @@ mod events;
 mod past;
 #[path = "screens/why.rs"]
 mod why;
+#[path = "screens/windows.rs"]
+mod windows;
 #[path = "screens/world.rs"]
 mod world;
 

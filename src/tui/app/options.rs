@@ -55,6 +55,8 @@ pub struct Options {
     pub numeric: bool,
     /// Disable actions.
     pub read_only: bool,
+    /// Reason why the actions are disabled, if they are.
+    pub read_only_by: &'static str,
     /// Language of explanations.
     pub lang: Lang,
     /// Service names that a filter may use for ports.
@@ -96,6 +98,7 @@ impl Default for Options {
             ascii: false,
             numeric: false,
             read_only: false,
+            read_only_by: "--read-only",
             lang: Lang::En,
             services: Arc::clone(Services::well_known()),
             saved: Saved::new(),
