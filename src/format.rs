@@ -19,4 +19,4 @@ pub use number::{amount, bytes, clock, date_and_time, percent, thousands};
 pub use style::Style;
 pub use text::{cell, exact, push_cell};
 pub use value::Value;
-pub use width::{shorten, shorten_middle, width, wrap};
+pub use width::{shorten, shorten_middle, shorten_name, width, wrap};

@@ -245,12 +245,18 @@ fn seven_questions_of_a_newcomer_take_at_most_five_keys_each() {
         let name = files.first().unwrap().to_str().unwrap();
         assert!(files.len() == 1 && name.starts_with("sockscope-") && name.contains("Z.csv"), "{files:?}");
         assert!(s.text().contains(name), "the whole path: {}", s.text());
-        // A name of one's own, and one that cannot be.
-        ask(&mut s, &["w", "\r", "\x15"], "../up", &["\r"]);
+        // A name of one's own replaces the one that is proposed; one that cannot be, and a path.
+        ask(&mut s, &["w", "\r"], "../", &["\r"]);
         s.shows("invalid file name");
         ask(&mut s, &["\x15"], "mine", &["\r"]);
         s.shows("/mine.txt");
         assert!(dir.path().join("mine.txt").exists());
+        // In a directory that the sandbox does not allow.
+        let other = tempfile::tempdir().unwrap();
+        let path = std::fs::canonicalize(other.path()).unwrap().join("path.csv");
+        ask(&mut s, &["w", "\r"], path.to_str().unwrap(), &["\r"]);
+        s.shows("/path.csv");
+        assert!(path.exists());
         // Quit.
         ask(&mut s, &["q"], "", &[]);
         assert_eq!(s.ends(), 0);

@@ -387,6 +387,34 @@ fn table_in_a_terminal_keeps_the_owner_and_fills_the_width() {
 }
 
 #[test]
+fn printed_numbers_are_whole_at_every_width() {
+    let table = |columns: &str| {
+        let out = Command::new(env!("CARGO_BIN_EXE_sockscope"))
+            .args(["--demo", "list", "-4", "-tanmo", "--lang", "en"])
+            .envs([("COLUMNS", columns), ("XDG_CONFIG_HOME", "/nonexistent")])
+            .output()
+            .unwrap();
+        String::from_utf8(out.stdout).unwrap()
+    };
+    let mut titles = 0;
+    for columns in ["60", "80", "100", "160", "0"] {
+        let text = table(columns);
+        // Cells have two blanks between them; addresses are cut in the middle, names at their end.
+        for line in text.lines() {
+            let cells = line.split("  ").map(str::trim).filter(|c| !c.is_empty()).enumerate();
+            for (_, cell) in cells.filter(|(i, _)| !matches!(i, 2 | 3)) {
+                let before = cell.split_once('\u{2026}').map_or("", |(before, _)| before);
+                let is_cut = before.ends_with(|c: char| c.is_ascii_digit()) || before.starts_with("timew");
+                assert!(!is_cut, "{columns}: {cell}\n{text}");
+            }
+        }
+        let shown = text.lines().next().unwrap().split_whitespace().count();
+        assert!(shown >= titles, "{columns}: fewer columns than on a narrower screen");
+        titles = shown;
+    }
+}
+
+#[test]
 fn largest_groups_are_first_with_top() {
     let rows = |args: &[&str]| -> Vec<u64> {
         let out = sockscope(&[&["--demo", "list", "-g", "remote", "--json"], args].concat());

@@ -13,6 +13,8 @@ mod hosts;
 mod past;
 #[path = "screens/why.rs"]
 mod why;
+#[path = "screens/windows.rs"]
+mod windows;
 #[path = "screens/world.rs"]
 mod world;
 

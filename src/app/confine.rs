@@ -106,9 +106,8 @@ pub(super) fn dashboard(plan: &Plan, stage: Stage) -> Option<String> {
     let files = files.iter().flatten().filter(|f| f.is_file() || !f.exists());
     let recording = plan.record.iter().filter_map(|dir| dir.clone().or_else(environment::recording_dir));
     let write = files.flat_map(|f| directories(f)).chain(recording).collect();
-    // Exports are made in the current directory.
-    let make = std::env::current_dir().into_iter().collect();
-    Some(restrict(&Allowed { read: sources(plan), write, make, tcp: false }))
+    // Files of exports are opened outside.
+    Some(restrict(&Allowed { read: sources(plan), write, make: Vec::new(), tcp: false }))
 }
 
 /// Directory in which a file is written: the nearest one that exists, but not all of the system, and that of the file to which
@@ -126,7 +125,7 @@ fn directories(file: &Path) -> Vec<PathBuf> {
 type Job = Box<dyn FnOnce() + Send>;
 
 /// Thread that is started before the dashboard is confined: it acts on processes and sockets, starts the alert command and the
-/// resolver. Jobs run in order.
+/// resolver, or opens the files of exports. Jobs run in order.
 pub(super) struct Outside(Sender<Job>);
 
 impl Outside {

@@ -62,6 +62,8 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
     watch_signals(events.clone()).map_err(cannot("watch signals"))?;
     let poll_events = events.clone();
     let outside = Outside::start().map_err(cannot("start a thread"))?;
+    // Of its own, since drawing waits for it.
+    let opener = Outside::start().map_err(cannot("start a thread"))?;
     let mut sandbox = confine::dashboard(plan, Stage::BeforeSource);
     let hosts_given = plan.hosts.is_named().then(|| Connection::new(plan)).transpose()?;
     let (failed, failure) = mpsc::channel();
@@ -161,7 +163,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
                 Effect::Probe(request) => prober.submit(request),
                 Effect::Answer(question) => answerer.submit(question),
                 Effect::Write(name, what) => {
-                    let _ = replies.send(Event::Status(export_file::write(plan, &name, &what)));
+                    let _ = replies.send(Event::Status(export_file::write(plan, &opener, &name, &what)));
                 }
                 Effect::Remember(filter) => {
                     // A history that cannot be written is not worth an error.
@@ -315,6 +317,12 @@ pub(super) fn options(plan: &Plan, list: &ListPlan, env: &TerminalEnv) -> Result
         // Captured trees, recordings and demo data have no processes or sockets to act on.
         read_only: plan.settings.read_only || !plan.is_live(),
         hosts: plan.hosts.is_named(),
+        read_only_by: match plan {
+            _ if plan.demo.is_some() => noop("demo data"),
+            _ if plan.recording.is_some() => noop("recording"),
+            _ if !plan.is_live() => noop("captured tree"),
+            _ => "--read-only",
+        },
         lang: plan.lang().unwrap_or_else(environment::lang),
         names: plan.settings.resolve,
         views: plan.settings.presets(),

@@ -53,9 +53,14 @@ pub(super) fn spool_dir() -> Option<PathBuf> {
     xdg_file("XDG_STATE_HOME", ".local/state", "ship")
 }
 
+/// Home directory of the user.
+pub(super) fn home_dir() -> Option<PathBuf> {
+    env::var_os("HOME").map(PathBuf::from).filter(|p| p.is_absolute())
+}
+
 /// Directory of the configuration of `ssh`.
 pub(super) fn ssh_dir() -> Option<PathBuf> {
-    env::var_os("HOME").map(PathBuf::from).filter(|p| p.is_absolute()).map(|home| home.join(".ssh"))
+    home_dir().map(|home| home.join(".ssh"))
 }
 
 /// Language of the locale.

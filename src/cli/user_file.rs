@@ -123,12 +123,23 @@ fn open_beside(file: &Path, mode: u32) -> io::Result<(PathBuf, File)> {
 
 /// Writes a new file: never overwrites one and never follows a symbolic link. A partly written file is removed.
 pub fn write_new<T>(file: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<T>) -> io::Result<T> {
-    let mut out = BufWriter::new(File::options().write(true).create_new(true).open(file)?);
-    let result = write(&mut out).and_then(|t| out.flush().map(|()| t));
+    let result = write_to(open_new(file)?, write);
     if result.is_err() {
         let _ = fs::remove_file(file);
     }
     result
+}
+
+/// Opens a new file: refuses one that exists, and a symbolic link.
+pub fn open_new(file: &Path) -> io::Result<File> {
+    let flags = (OFlags::NOFOLLOW | OFlags::CLOEXEC).bits() as i32;
+    File::options().write(true).create_new(true).custom_flags(flags).open(file)
+}
+
+/// Writes to an open file, which the caller removes after an error.
+pub fn write_to<T>(out: File, write: impl FnOnce(&mut dyn Write) -> io::Result<T>) -> io::Result<T> {
+    let mut out = BufWriter::new(out);
+    write(&mut out).and_then(|t| out.flush().map(|()| t))
 }
 
 /// Writes a new file of the user's own, with its directory.

@@ -43,6 +43,13 @@ pub fn hidden(snap: &Snapshot) -> Vec<Hidden> {
             n => msg!("{} sockets without owner", n),
         };
         match why {
+            Missing::NotPermitted if v.root && v.ptrace => add(
+                msg!("{}: access denied even to root", without),
+                tr(
+                    "Root with CAP_SYS_PTRACE cannot inspect processes of an outer user namespace, nor those that a security module \
+                 (AppArmor, SELinux) protects. Run sockscope on the host, outside of any confinement.",
+                ),
+            ),
             Missing::NotPermitted if v.root => add(
                 msg!("{}: no CAP_SYS_PTRACE", without),
                 tr(
@@ -113,6 +120,11 @@ mod tests {
         for (v, why, want) in [
             (user, Missing::NotPermitted, "1,200 sockets without owner: run as root to see all owners"),
             (root, Missing::NotPermitted, "1,200 sockets without owner: no CAP_SYS_PTRACE"),
+            (
+                Privileges { ptrace: true, ..root },
+                Missing::NotPermitted,
+                "1,200 sockets without owner: access denied even to root",
+            ),
             (
                 Privileges { hidepid: true, ..user },
                 Missing::NoVisibleProcess,

@@ -14,6 +14,29 @@ pub struct Candidate {
 /// Drop order from which columns are dropped before an address or a name is shortened.
 const BEFORE_ADDRESSES: u8 = 4;
 
+/// True for a column whose values are never shortened: a number that is cut is another number.
+pub fn is_whole(c: &Column) -> bool {
+    match c.kind {
+        Kind::Endpoint | Kind::Addr | Kind::List | Kind::States => false,
+        Kind::Text => c.values.is_some(),
+        _ => true,
+    }
+}
+
+/// Least width of a printed process: a short name, its pid and the number of further ones.
+const OWNER: u16 = 12;
+
+/// Least width of a printed column: that of the content if it is never shortened.
+fn least_printed(w: &Candidate) -> u16 {
+    if is_whole(w.column) {
+        w.natural.max(1)
+    } else if w.column.is(Role::Owner) {
+        usual(w).clamp(1, OWNER)
+    } else {
+        least(w)
+    }
+}
+
 /// Least width: long text, names and endpoints may be shortened, numbers and short words not.
 fn least(w: &Candidate) -> u16 {
     let Width { min, normal, .. } = w.column.width;
@@ -58,18 +81,20 @@ fn most(w: &Candidate) -> u16 {
 /// complete before a long text.
 pub fn fit(candidates: &[Candidate], total: u16, gap: u16) -> Vec<Option<u16>> {
     let yields: MayDrop = |w| w.column.drop >= BEFORE_ADDRESSES;
-    fit_readable(candidates, total, gap, (readable, yields), |c| c.drop)
+    fit_readable(candidates, total, gap, ((readable, yields), least), |c| c.drop)
 }
 
 /// The same for rows that are printed once: every column that is dropped late, such as the owner, gets its usual width before
-/// any of the others gets a place.
+/// any of the others gets a place. Numbers are whole: columns are dropped instead, and the line is longer than `total` if the last
+/// column is a longer number.
 pub fn fit_rows(candidates: &[Candidate], total: u16, gap: u16) -> Vec<Option<u16>> {
     let answers = |w: &Candidate| {
         let title = super::width(w.column.title) as u16;
-        let least = readable(w).max(title.min(w.natural));
+        let least = readable(w).max(least_printed(w)).max(title.min(w.natural));
         if rank(w.column) < BEFORE_ADDRESSES { usual(w).max(least) } else { least }
     };
-    fit_readable(candidates, total, gap, (answers, |w| rank(w.column) >= BEFORE_ADDRESSES), rank)
+    let yields: MayDrop = |w| rank(w.column) >= BEFORE_ADDRESSES;
+    fit_readable(candidates, total, gap, ((answers, yields), least_printed), rank)
 }
 
 /// Drop order of printed rows: the process is dropped late under each of its names.
@@ -80,12 +105,12 @@ fn rank(c: &Column) -> u8 {
 type Least = fn(&Candidate) -> u16;
 type MayDrop = fn(&Candidate) -> bool;
 
-/// Fits columns; the first round keeps the widths and drops the columns given.
+/// Fits columns; the first round keeps the widths and drops the columns given, the second those of the least width.
 fn fit_readable(
     candidates: &[Candidate],
     total: u16,
     gap: u16,
-    first: (Least, MayDrop),
+    (first, least): ((Least, MayDrop), Least),
     order: fn(&Column) -> u8,
 ) -> Vec<Option<u16>> {
     // The column that is never dropped.
@@ -187,6 +212,22 @@ mod tests {
         assert_eq!(fit_rows(&rows, 27, 2), [Some(12), Some(6), Some(5)]);
         assert_eq!(fit_rows(&rows, 25, 2), [Some(12), Some(6), None]);
         assert_eq!(fit_rows(&rows, 18, 2).iter().flatten().count(), 2, "then it is shortened");
+    }
+
+    #[test]
+    fn printed_numbers_are_whole_and_other_columns_are_dropped_for_them() {
+        static QUEUE: Column = Column { kind: Kind::Bytes, align: Align::Right, ..col("queue", 4, 6, 8, 11) };
+        static OWNER: Column = Column { role: Some(Role::Owner), ..col("owner", 10, 18, 32, 0) };
+        static TIMER: Column = Column { values: Some(|| vec!["timewait"]), ..col("timer", 4, 9, 9, 57) };
+        let wish = |column, natural| Candidate { column, natural };
+        let rows = [wish(&A, 6), wish(&QUEUE, 9), wish(&TIMER, 8)];
+        assert_eq!(fit_rows(&rows, 27, 2), [Some(6), Some(9), Some(8)]);
+        for total in 0..27 {
+            let widths = fit_rows(&rows, total, 2);
+            assert!(matches!(widths[1], None | Some(9)) && widths[2].is_none(), "{total}: {widths:?}");
+        }
+        // The name of a process may be cut down to the width that leaves its pid whole.
+        assert_eq!(fit_rows(&[wish(&OWNER, 30), wish(&QUEUE, 9)], 26, 2), [Some(26), None]);
     }
 
     #[test]

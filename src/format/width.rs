@@ -15,6 +15,23 @@ pub fn shorten(s: &str, width: usize, style: &Style) -> String {
     shorten_with(s, width, *style, false)
 }
 
+/// The same for a process: its name is cut, the pid behind it and the number of further ones are whole if there is room.
+pub fn shorten_name(s: &str, width: usize, style: &Style) -> String {
+    let is_pid = |(at, _): &(usize, &str)| {
+        let word = s[at + 1..].split(' ').next().unwrap_or_default();
+        !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit())
+    };
+    let Some((at, _)) = s.match_indices(' ').find(is_pid).filter(|_| s.width() > width) else {
+        return shorten(s, width, style);
+    };
+    // The number of further ones is left out before a digit of the pid is.
+    let (all, alone) = (&s[at..], s[at..].rsplit_once(" +").map_or("", |(pid, _)| pid));
+    match [all, alone].into_iter().find(|tail| !tail.is_empty() && tail.width() + 2 <= width) {
+        Some(tail) => shorten(&s[..at], width - tail.width(), style) + tail,
+        None => shorten(s, width, style),
+    }
+}
+
 /// The same, keeping the end and cutting in the middle: endpoints, whose port is at the end.
 pub fn shorten_middle(s: &str, width: usize, style: &Style) -> String {
     shorten_with(s, width, *style, true)
@@ -83,6 +100,22 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn name_of_a_process_is_cut_before_its_pid() {
+        let style = Style::default();
+        for (text, width, want) in [
+            ("nginx 811", 9, "nginx 811"),
+            ("prometheus-node 4194304 +2", 18, "promet… 4194304 +2"),
+            ("Web Content 811", 9, "Web … 811"),
+            ("nginx 4194304", 10, "n… 4194304"),
+            ("nginx 4194304 +2", 12, "ngi… 4194304"),
+            ("nginx 4194304", 6, "nginx…"),
+            ("a name without", 8, "a name …"),
+        ] {
+            assert_eq!(shorten_name(text, width, &style), want);
+        }
+    }
 
     #[test]
     fn text_is_cut_at_grapheme_boundaries() {

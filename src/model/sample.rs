@@ -159,6 +159,9 @@ impl Namespace {
 pub struct Privileges {
     /// Effective uid 0. A read that is still denied needs a capability that this process lacks.
     pub root: bool,
+    /// `CAP_SYS_PTRACE` is permitted; not recorded by old versions.
+    #[serde(default)]
+    pub ptrace: bool,
     /// In a nested pid namespace, as in a container: processes outside it are invisible.
     pub nested: bool,
     /// `/proc` hides other users' processes (`hidepid=invisible`) and this process is not root.

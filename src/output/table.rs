@@ -1,9 +1,9 @@
 //! Aligned columns: fitted to the terminal width, as wide as the content when piped; never wrapped.
 
 use super::grid::{BLOCK, Listing};
-use crate::format::column_layout::{Candidate, fit_rows};
-use crate::format::{Align, Column};
-use crate::format::{push_cell, shorten, shorten_middle, width};
+use crate::format::column_layout::{Candidate, fit_rows, is_whole};
+use crate::format::{Align, Column, Role};
+use crate::format::{push_cell, shorten, shorten_middle, shorten_name, width};
 use crate::sync::{cores, par_map};
 use std::io::{self, Write};
 use std::ops::Range;
@@ -83,7 +83,8 @@ pub fn write(out: &mut dyn Write, list: &Listing<'_>) -> io::Result<()> {
         Some(total) => {
             let taken = |n: usize| -> usize {
                 let widths = columns.iter().zip(&content_widths).take(n);
-                widths.map(|(c, w)| usize::from((*w).min(c.width.max) + GAP)).sum::<usize>()
+                let most = |c: &Column, w: u16| if is_whole(c) { w } else { w.min(c.width.max) };
+                widths.map(|(c, w)| usize::from(most(c, *w) + GAP)).sum::<usize>()
             };
             // Optional columns take only what the others leave.
             let least = columns.len().saturating_sub(list.optional);
@@ -179,10 +180,13 @@ fn push_padded(
         blanks(out, usize::from(GAP));
     }
     let short;
-    let (text, taken) = if natural > width {
+    // A number is never cut: the line is longer.
+    let (text, taken) = if natural > width && !is_whole(c) {
         // An address is cut in the middle, since both ends matter.
         short = if c.keeps_end() {
             shorten_middle(text, usize::from(width), list.style)
+        } else if c.is(Role::Owner) {
+            shorten_name(text, usize::from(width), list.style)
         } else {
             shorten(text, usize::from(width), list.style)
         };

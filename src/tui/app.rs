@@ -16,6 +16,7 @@ use super::socket_history::SocketHistory;
 use super::theme::{ASCII, Color, Glyphs, Palette, Theme, UNICODE, contrast};
 use super::view_state::ViewState;
 use crate::filter::from_cell::and_text;
+use crate::model::lang::noop;
 use crate::model::text::strip_os_error;
 use crate::model::{Addr, AttrSet, Needs, Reads, Shown, Snapshot, State, Wants};
 use crate::table::{TABLES, TableId};
@@ -122,6 +123,15 @@ impl App {
     /// True if nothing can be acted on: it was forbidden, or what is shown is not there any more.
     pub(crate) const fn is_read_only(&self) -> bool {
         self.options.read_only || self.options.hosts || self.past.is_some()
+    }
+
+    /// Reason why nothing can be acted on; `None`: actions are enabled.
+    pub(crate) fn read_only_by(&self) -> Option<&'static str> {
+        match self.past {
+            _ if self.options.read_only => Some(self.options.read_only_by),
+            Some(_) => Some(noop("the past")),
+            None => None,
+        }
     }
 
     /// Returns whether text is typed: a filter, a search, a name.

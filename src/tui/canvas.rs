@@ -107,7 +107,7 @@ impl Canvas<'_> {
         }
     }
 
-    /// Draws a sparkline of the last `w` values, scaled from their minimum; a flat line is low.
+    /// Draws a sparkline of the last `w` values, scaled from their minimum; a flat line is low, and a level is at least one.
     pub(crate) fn trend(&mut self, x: u16, y: u16, w: u16, values: &[u32], style: Style) {
         if !self.glyphs.moving {
             return;
@@ -116,10 +116,37 @@ impl Canvas<'_> {
         let (Some(low), Some(high)) = (values.iter().min(), values.iter().max()) else { return };
         let top = self.glyphs.levels.len() as u32 - 1;
         for (i, v) in values.iter().enumerate() {
-            // The span is at least an eighth of the maximum, so that small changes look small.
-            let span = (high - low).max(high / 8).max(1);
-            let level = ((v - low) * top).div_ceil(span).min(top);
+            // The span is at least an eighth of the maximum and as many as there are levels, so that small changes look small:
+            // from 1 to 2 is one level, not a full block.
+            let span = (high - low).max(high / 8).max(top);
+            let level = (u64::from(v - low) * u64::from(top)).div_ceil(u64::from(span)).min(u64::from(top));
             self.put(x + i as u16, y, 1, self.glyphs.levels[level as usize], style);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tui::theme::{ASCII, UNICODE};
+
+    #[test]
+    fn level_of_a_sparkline_is_at_least_one_and_small_changes_look_small() {
+        let drawn = |values: &[u32], glyphs: &Glyphs| -> String {
+            let mut buf = Buffer::empty(Rect::new(0, 0, 8, 1));
+            Canvas { buf: &mut buf, glyphs }.trend(0, 0, 8, values, Style::new());
+            (0..8).map(|x| buf[(x, 0)].symbol()).collect::<String>().trim_end().to_owned()
+        };
+        for (values, unicode) in [
+            (&[5, 5, 5][..], "▁▁▁"),
+            (&[1, 2, 2], "▁▂▂"),
+            (&[0, 1, 3, 7], "▁▂▄█"),
+            (&[0, 70], "▁█"),
+            (&[1000, 1010], "▁▂"),
+            (&[0, u32::MAX], "▁█"),
+        ] {
+            assert_eq!(drawn(values, &UNICODE), unicode, "{values:?}");
+        }
+        assert_eq!(drawn(&[1, 2, 3], &ASCII), "_.-");
     }
 }

@@ -4,6 +4,7 @@ pub(crate) mod filter_bar;
 pub(crate) mod header;
 pub(crate) mod hosts;
 pub(crate) mod key_bar;
+mod name_prompt;
 pub(crate) mod row;
 mod service;
 pub(crate) mod state_bar;
@@ -11,7 +12,7 @@ pub(crate) mod status;
 pub(crate) mod table;
 mod time_bar;
 
-use super::app::App;
+use super::app::{App, Overlay};
 use super::canvas::{Canvas, width};
 use super::layout::MIN_SIZE;
 use super::{details, overlay};
@@ -37,9 +38,13 @@ pub fn draw(app: &App, frame: &mut Frame<'_>) {
     hosts::draw(app, &mut canvas, l.hosts);
     state_bar::draw(app, &mut canvas, l.state_bar);
     time_bar::draw(app, &mut canvas, l.time_bar);
-    let filter_cursor = filter_bar::draw(app, &mut canvas, l.filter);
+    let filter_cursor = if matches!(app.overlay, Some(Overlay::Name { .. })) {
+        name_prompt::draw(app, &mut canvas, l.filter, l.error)
+    } else {
+        filter_bar::draw_error(app, &mut canvas, l.error);
+        filter_bar::draw(app, &mut canvas, l.filter)
+    };
     state_bar::draw_top_alert(app, &mut canvas, &l);
-    filter_bar::draw_error(app, &mut canvas, l.error);
     table::head(app, &mut canvas, l.head);
     table::body(app, &mut canvas, l.body);
     if (l.beside || l.details.area() == 0) && app.view_state().id() == TableId::Forwards {

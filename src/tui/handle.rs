@@ -242,6 +242,13 @@ impl App {
                 _ => vec![],
             },
             Input::Paste(text) => {
+                if let Some(Overlay::Name { text: name, cursor, proposed, .. }) = &mut self.overlay {
+                    if std::mem::take(proposed) {
+                        (*name, *cursor) = (String::new(), 0);
+                    }
+                    input::paste(name, cursor, &text);
+                    return vec![];
+                }
                 if self.focus() != Focus::Filter {
                     update(self, Action::Filter);
                 }

@@ -3,6 +3,7 @@
 pub(crate) mod content_width;
 pub(crate) mod filter_bar;
 pub(crate) mod key_bar;
+pub(crate) mod name_prompt;
 pub(crate) mod scroll_bar;
 pub(crate) mod slots;
 pub(crate) mod state_bar;
@@ -18,7 +19,7 @@ use ratatui::layout::Rect;
 pub struct Shape {
     /// The filter is edited or not empty.
     pub filter: bool,
-    /// The filter has an error.
+    /// The filter has an error, or the name that is entered needs a second line.
     pub error: bool,
     /// The past is shown.
     pub past: bool,
@@ -47,7 +48,7 @@ pub struct Layout {
     pub time_bar: Rect,
     /// The filter.
     pub filter: Rect,
-    /// Error of the filter.
+    /// Error of the filter, or the second line of the name that is entered.
     pub error: Rect,
     /// Draws the column titles.
     pub head: Rect,
@@ -71,6 +72,9 @@ const SIDE: u16 = 52;
 
 /// Least height for windows that leave the header and the key bar visible.
 const TALL: u16 = 20;
+
+/// Least height for windows that leave the key bar visible.
+const LOW: u16 = 12;
 
 /// Minimum size of the screen: columns and lines.
 pub const MIN_SIZE: (u16, u16) = (20, 4);
@@ -134,13 +138,21 @@ impl Layout {
 }
 
 impl Layout {
-    /// Area of windows: on a tall screen without the header and the key bar, which stay visible.
+    /// Area of windows: without the key bar, and on a tall screen without the header, which stay visible.
     pub fn windows(&self) -> Rect {
         if self.all.height < TALL {
-            return self.all;
+            return self.above_keys();
         }
         let (top, bottom) = (self.header.bottom(), self.keys.y);
         Rect { y: top, height: bottom.saturating_sub(top), ..self.all }
+    }
+
+    /// The screen without the key bar; all of a low one, where a window needs every line.
+    pub fn above_keys(&self) -> Rect {
+        if self.all.height < LOW {
+            return self.all;
+        }
+        Rect { height: self.keys.y.saturating_sub(self.all.y), ..self.all }
     }
 }
 
@@ -156,7 +168,7 @@ impl App {
             area,
             Shape {
                 filter: matches!(self.focus(), Focus::Filter | Focus::Name) || !view_state.text.is_empty(),
-                error: view_state.error.is_some(),
+                error: view_state.error.is_some() || name_prompt::is_long(self, area.width),
                 past: self.past.is_some(),
                 hosts: self.options.hosts,
                 details: self.details || (self.shows_details() && area.width >= SIDE_BY_SIDE),
@@ -211,6 +223,16 @@ mod tests {
                         assert!(l.body.height + l.details.height > 0, "{w}x{h} {shape:?}");
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn windows_leave_the_key_bar_visible_from_twelve_lines() {
+        for h in 4..=60 {
+            let l = Layout::new(Rect::new(0, 0, 60, h), Shape::default());
+            for window in [l.windows(), l.above_keys()] {
+                assert_eq!(window.intersects(l.keys), (7..LOW).contains(&h), "{h} {window:?}");
             }
         }
     }

@@ -58,7 +58,7 @@ pub(crate) fn target(app: &App, x: u16, y: u16) -> Target {
     let l = app.layout();
     match &app.overlay {
         Some(o) if o.is_list() => {
-            return overlay::line_at(app, l.all, x, y).map_or(Target::OutsideOverlay, Target::OverlayLine);
+            return overlay::line_at(app, x, y).map_or(Target::OutsideOverlay, Target::OverlayLine);
         }
         Some(Overlay::Help { .. } | Overlay::Explain { .. } | Overlay::Why(..)) => {
             return Target::OutsideOverlay;

@@ -281,7 +281,10 @@ fn marked_offers(app: &App, snap: &Snapshot, sockets: bool) -> Vec<Offer> {
     let all = distinct_processes(app, snap, &rows);
     if !all.is_empty() {
         for sig in SIGNALS {
-            let text = msg!("{} processes of marked rows: {}", all.len(), tr(sig.help));
+            let text = match all.len() {
+                1 => msg!("1 process of marked rows: {}", tr(sig.help)),
+                n => msg!("{} processes of marked rows: {}", n, tr(sig.help)),
+            };
             out.push(offer(
                 Section::Marked,
                 msg!("{} marked", sig.name),

@@ -26,7 +26,7 @@ use super::canvas::Canvas;
 use super::layout::Layout;
 pub(crate) use chosen::Chosen;
 use list::List;
-use ratatui::layout::{Position, Rect};
+use ratatui::layout::Position;
 use std::sync::Arc;
 
 /// The open list, if the overlay is one.
@@ -53,7 +53,7 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, l: &Layout) -> Option<Pos
         Some(Overlay::Help { .. }) => return help::draw(app, canvas, l.windows()),
         Some(Overlay::Explain { .. }) => explain::draw(app, canvas, l.windows()),
         Some(Overlay::Why(..)) => why::draw(app, canvas, l.windows()),
-        Some(Overlay::Palette { .. }) => return palette::draw(app, canvas, l.all),
+        Some(Overlay::Palette { .. }) => return palette::draw(app, canvas, l.above_keys()),
         Some(Overlay::Confirm(..)) => confirm::draw(app, canvas, l.windows()),
         Some(
             Overlay::Sort(_)
@@ -105,10 +105,10 @@ pub(crate) fn go(app: &mut App, by: isize) -> bool {
 }
 
 /// The line of a list or of the palette at a cell of the screen.
-pub(crate) fn line_at(app: &App, all: Rect, x: u16, y: u16) -> Option<usize> {
+pub(crate) fn line_at(app: &App, x: u16, y: u16) -> Option<usize> {
     match app.overlay {
-        Some(Overlay::Palette { .. }) => palette::line_at(app, all, x, y),
-        _ => list::line_at(&open_list(app)?, app.layout().windows(), x, y),
+        Some(Overlay::Palette { .. }) => palette::line_at(app, app.layout().above_keys(), x, y),
+        _ => list::line_at(app, &open_list(app)?, app.layout().windows(), x, y),
     }
 }
 

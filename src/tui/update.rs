@@ -73,12 +73,21 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Complete(by) => filter::complete_word(app, by),
         Action::SaveAs => {
             if app.view_state().error.is_none() && !app.view_state().text.trim().is_empty() {
-                app.overlay =
-                    Some(Overlay::Name { text: String::new(), cursor: 0, prompt: NamePrompt::Filter });
+                app.overlay = Some(Overlay::Name {
+                    text: String::new(),
+                    cursor: 0,
+                    proposed: false,
+                    prompt: NamePrompt::Filter,
+                });
             }
         }
         Action::SaveView => {
-            app.overlay = Some(Overlay::Name { text: String::new(), cursor: 0, prompt: NamePrompt::View });
+            app.overlay = Some(Overlay::Name {
+                text: String::new(),
+                cursor: 0,
+                proposed: false,
+                prompt: NamePrompt::View,
+            });
         }
         Action::SavedList => app.overlay = Some(Overlay::Saved(0)),
         Action::ColumnList => app.overlay = Some(Overlay::Columns(0)),

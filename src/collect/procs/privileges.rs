@@ -1,6 +1,7 @@
 //! Privileges of this process: user, pid namespace, and `hidepid` of `/proc`.
 
 use crate::model::Privileges;
+use rustix::thread::{CapabilitySet, capabilities};
 use std::fs;
 
 /// Link of the initial pid namespace (`PROC_PID_INIT_INO` of `include/linux/proc_ns.h`).
@@ -13,6 +14,7 @@ pub(crate) fn read() -> Privileges {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     Privileges {
         root,
+        ptrace: capabilities(None).is_ok_and(|c| c.permitted.contains(CapabilitySet::SYS_PTRACE)),
         nested: pid_ns.is_some_and(|link| link.as_os_str() != INITIAL_PID_NS),
         hidepid: !root && has_hidepid(&mounts),
     }

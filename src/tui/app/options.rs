@@ -57,6 +57,8 @@ pub struct Options {
     pub read_only: bool,
     /// The rows are of other hosts.
     pub hosts: bool,
+    /// Reason why the actions are disabled, if they are.
+    pub read_only_by: &'static str,
     /// Language of explanations.
     pub lang: Lang,
     /// Service names that a filter may use for ports.
@@ -99,6 +101,7 @@ impl Default for Options {
             numeric: false,
             read_only: false,
             hosts: false,
+            read_only_by: "--read-only",
             lang: Lang::En,
             services: Arc::clone(Services::well_known()),
             saved: Saved::new(),

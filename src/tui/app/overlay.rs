@@ -24,8 +24,9 @@ pub(crate) enum NamePrompt {
 pub(crate) enum Overlay {
     /// Editing the filter: previous text, cursor in bytes, completions.
     Filter { before: String, cursor: usize, menu: Menu },
-    /// Entering the name of a saved filter or view, or of the file of an export.
-    Name { text: String, cursor: usize, prompt: NamePrompt },
+    /// Entering the name of a saved filter or view, or of the file of an export. A name that was proposed is replaced by the first
+    /// character typed.
+    Name { text: String, cursor: usize, proposed: bool, prompt: NamePrompt },
     /// Selecting a state in the state bar.
     States(State),
     /// List of sort columns, with the selected line.

@@ -1,6 +1,5 @@
 //! The filter, the number of rows it matches, and its error.
 
-use crate::model::lang::tr;
 use crate::tui::app::{App, Overlay};
 use crate::tui::canvas::{Canvas, width};
 use crate::tui::layout::filter_bar::{alert_area, summary, summary_start};
@@ -22,13 +21,6 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) -> Option<Pos
     // The top alert is here if the state bar has no room for it.
     if let Some(r) = alert_area(app, &app.layout_in(app.area)).filter(|r| r.y == y) {
         right = r.x.saturating_sub(2);
-    }
-    if let Some(Overlay::Name { text, cursor, .. }) = &app.overlay {
-        let ask = format!("{} ", tr("save as"));
-        let x = canvas.put(area.x + 1, y, right, &ask, theme.accent);
-        canvas.put(x, y, right.saturating_sub(x), text, theme.strong);
-        let before = text.get(..*cursor).map_or(0, width);
-        return Some(Position::new((x + before).min(area.right().saturating_sub(1)), y));
     }
     let typing = match &app.overlay {
         Some(Overlay::Filter { cursor, .. }) => Some(*cursor),

@@ -51,7 +51,9 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
 
 /// Draws the top alert.
 pub(crate) fn draw_top_alert(app: &App, canvas: &mut Canvas<'_>, l: &Layout) {
-    if let (Some((text, share)), Some(r)) = (top_alert::text(app), filter_bar::alert_area(app, l)) {
+    if let Some(r) = filter_bar::alert_area(app, l)
+        && let Some((text, share)) = top_alert::fitted(app, r.width)
+    {
         let style = if share >= 0.75 { app.theme.pressure(share) } else { app.theme.dim };
         canvas.put(r.x, r.y, r.width, &text, style);
     }

@@ -6,11 +6,13 @@ use crate::diagnose::visibility::hidden;
 use crate::format::{date_and_time, thousands};
 use crate::model::lang::tr;
 use crate::model::sample::EventSource;
+use crate::model::text::escape;
 use crate::model::{FaultKind, FaultSubject, Missing, Snapshot};
 use crate::msg;
 use crate::table::TableId;
 use crate::tui::app::App;
 use crate::tui::canvas::{Canvas, width};
+use crate::tui::layout::name_prompt::broken;
 use ratatui::layout::Rect;
 
 /// Columns that a message keeps beside the source.
@@ -79,10 +81,11 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect, header: Rect)
             ));
         }
     }
-    let holes =
-        snap.each_host().map(hidden).find(|h| !h.is_empty()).unwrap_or_default().into_iter().enumerate();
-    let more = |i: usize| if i == 0 { tr(" (? for details)") } else { "" };
-    parts.extend(holes.map(|(i, h)| (h.summary + more(i), theme.warn)));
+    // The long hint, or the short one, or none, so that it is not cut.
+    let hints = [tr(" (? for details)"), " (?)", ""];
+    let holes = snap.each_host().map(hidden).find(|h| !h.is_empty()).unwrap_or_default();
+    let holes = holes.into_iter().enumerate();
+    parts.extend(holes.map(|(i, h)| (if i == 0 { h.summary + hints[0] } else { h.summary }, theme.warn)));
     for (snap, f) in snap.each_host().flat_map(|s| s.faults().map(move |f| (s, f))) {
         // Covered by the message on missing owners.
         let owners = snap.hidden.iter().any(|(m, _)| *m == Missing::NotPermitted);
@@ -113,6 +116,17 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect, header: Rect)
     if let Some(message) = &app.status_message {
         parts.insert(0, (message.clone(), theme.accent));
     }
+    // The result of an action is broken over the line above rather than cut: the end of a path matters.
+    let message = escape(app.status_message.as_deref().unwrap_or_default());
+    let room = right.saturating_sub(x0);
+    if let ([first, second, ..], Some(above)) = (&broken(&message, room)[..], y.checked_sub(1)) {
+        let line = Rect::new(area.x, above, area.width, 1);
+        canvas.clear(line);
+        canvas.line(line, theme.ground);
+        canvas.put(x0, above, room, &message[first.clone()], theme.accent);
+        canvas.put(x0, y, room, &message[second.start..], theme.accent);
+        return;
+    }
     let needed: u16 = parts.iter().map(|(s, _)| width(s) + 3).sum();
     let space = right.saturating_sub(x0 + 2);
     let taken = |source: &str| width(source) + width(&lost);
@@ -132,7 +146,11 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect, header: Rect)
         if i > 0 {
             x = canvas.put(x, y, right.saturating_sub(x), &format!(" {} ", app.glyphs.dot), theme.faint);
         }
-        x = canvas.put(x, y, right.saturating_sub(x), text, *style);
+        let room = right.saturating_sub(x);
+        let bare = text.strip_suffix(hints[0]).unwrap_or(text);
+        let forms = hints.map(|hint| format!("{bare}{hint}"));
+        let whole = forms.iter().find(|form| bare.len() < text.len() && width(form) <= room);
+        x = canvas.put(x, y, room, whole.map_or(bare, String::as_str), *style);
     }
 }
 

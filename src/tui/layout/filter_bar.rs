@@ -12,33 +12,31 @@ use ratatui::layout::Rect;
 /// Area of the top alert: in the state bar, or in the filter bar if it is at a warning level and does not fit there.
 pub(crate) fn alert_area(app: &App, l: &Layout) -> Option<Rect> {
     let (text, share) = top_alert::text(app)?;
-    let w = width(&text);
-    let line =
-        |area: Rect, end: u16| Rect::new(end.saturating_sub(w).max(area.x), area.y, w.min(end - area.x), 1);
+    let line = |area: Rect, end: u16, w: u16| {
+        Rect::new(end.saturating_sub(w).max(area.x), area.y, w.min(end - area.x), 1)
+    };
     if state_bar::alert_fits(app, l.state_bar) {
-        return Some(line(l.state_bar, l.state_bar.right() - 1));
+        return Some(line(l.state_bar, l.state_bar.right() - 1, width(&text)));
     }
-    if share < 0.75 || l.filter.width < 60 || l.filter.height == 0 {
+    // A name that is entered has the whole line.
+    let naming = matches!(app.overlay, Some(Overlay::Name { .. }));
+    if share < 0.75 || l.filter.width < 60 || l.filter.height == 0 || naming {
         return None;
     }
-    // The filter itself is never covered: the alert is cut, or left out.
+    // The filter itself is never covered: the alert is shortened, or left out.
     let (start, end) = (filter_end(app, l.filter) + 2, summary_start(app, l.filter));
     let room = Rect::new(start, l.filter.y, end.checked_sub(start).filter(|room| *room >= MIN_ALERT)?, 1);
-    Some(line(room, end))
+    let (text, _) = top_alert::fitted(app, room.width)?;
+    Some(line(room, end, width(&text)))
 }
 
 /// Least width of a top alert beside the filter, in columns: mark, process name and a percentage.
 const MIN_ALERT: u16 = 16;
 
-/// First column after the filter, or after the text typed in its place.
+/// First column after the filter.
 fn filter_end(app: &App, area: Rect) -> u16 {
-    let typed = match &app.overlay {
-        Some(Overlay::Name { text, .. }) => width(tr("save as")) + 1 + width(text) + 1,
-        // A cell for the cursor behind the text.
-        Some(Overlay::Filter { .. }) => width(&app.view_state().text) + 1,
-        _ => width(&app.view_state().text),
-    };
-    area.x.saturating_add(3).saturating_add(typed)
+    let cursor = u16::from(matches!(app.overlay, Some(Overlay::Filter { .. })));
+    area.x.saturating_add(3).saturating_add(width(&app.view_state().text) + cursor)
 }
 
 /// Number of rows that match the filter, or the grouping.

@@ -3,6 +3,7 @@
 use super::chosen::Chosen;
 use super::list::{Entry, List};
 use crate::model::lang::tr;
+use crate::msg;
 use crate::tui::act::Act;
 use crate::tui::app::{App, Overlay};
 use crate::tui::event::Effect;
@@ -16,7 +17,11 @@ pub(super) fn list(app: &App, at: usize) -> List {
         ..Entry::new(o.name, o.text)
     });
     let entries = entries.collect();
-    List { empty: tr("no actions available here"), ..List::new(tr("actions"), at, entries) }
+    let title = match app.read_only_by() {
+        Some(why) => msg!("actions   only copies: {}", tr(why)),
+        None => tr("actions").to_owned(),
+    };
+    List { empty: tr("no actions available here"), ..List::new(title, at, entries) }
 }
 
 /// Selects the action of a letter; false if there is none.

@@ -1,6 +1,6 @@
 //! Confirmation of an action.
 
-use super::window::window;
+use super::window::{edges, window};
 use crate::model::lang::tr;
 use crate::msg;
 use crate::tui::app::{App, Overlay};
@@ -8,13 +8,13 @@ use crate::tui::canvas::Canvas;
 use crate::tui::offers::confirmation;
 use ratatui::layout::Rect;
 
-/// Lines of the window beside the list: title, blank line, keys.
-const FRAME: usize = 3;
+/// Lines of the window inside beside the list: blank line, keys.
+const BELOW: usize = 2;
 
 /// The last line that can be scrolled to.
 pub(super) fn extent(app: &App) -> usize {
     let Some(Overlay::Confirm(act, _)) = &app.overlay else { return 0 };
-    let room = usize::from(app.layout().windows().height).saturating_sub(FRAME);
+    let room = usize::from(app.layout().windows().height).saturating_sub(BELOW + usize::from(edges(app)));
     confirmation(app, act).1.len().saturating_sub(room)
 }
 
@@ -24,7 +24,7 @@ pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, all: Rect) {
     let theme = app.theme;
     let (title, lines) = confirmation(app, act);
     let wide = if all.width < 100 { all.width } else { 96 };
-    let height = (lines.len() + FRAME).min(usize::from(all.height)) as u16;
+    let height = (lines.len() + BELOW + usize::from(edges(app))).min(usize::from(all.height)) as u16;
     let r = window(app, canvas, all, wide, height, &title);
     let room = usize::from(r.height.saturating_sub(2));
     let top = (*top).min(lines.len().saturating_sub(room));

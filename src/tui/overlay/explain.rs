@@ -1,6 +1,6 @@
 //! Explanation of the selected cell, state or table.
 
-use super::window::window;
+use super::window::{edges, put_range, window};
 use crate::model::lang::tr;
 use crate::tui::app::{App, Overlay};
 use crate::tui::canvas::{Canvas, width};
@@ -57,7 +57,9 @@ fn size(all: Rect) -> (u16, u16) {
 pub(super) fn extent(app: &App) -> usize {
     let Some(Overlay::Explain { text, .. }) = &app.overlay else { return 0 };
     let (w, h) = size(app.layout().windows());
-    lines(text, usize::from(w.saturating_sub(4))).len().saturating_sub(usize::from(h.saturating_sub(1)))
+    lines(text, usize::from(w.saturating_sub(4)))
+        .len()
+        .saturating_sub(usize::from(h.saturating_sub(edges(app))))
 }
 
 /// Draws the explanation.
@@ -66,8 +68,9 @@ pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, all: Rect) {
     let theme = app.theme;
     let (w, h) = size(all);
     let all_lines = lines(text, usize::from(w.saturating_sub(4)));
-    let h = h.min(all_lines.len() as u16 + 1);
+    let h = h.min(all_lines.len() as u16 + edges(app));
     let r = window(app, canvas, all, w, h, tr("explain   Esc close"));
+    put_range(app, canvas, r, *top, all_lines.len());
     for (y, (line, title)) in (r.top()..r.bottom()).zip(all_lines.iter().skip(*top)) {
         let style = if *title { theme.accent } else { theme.text };
         canvas.put(r.x + 1, y, r.width.saturating_sub(1), line.trim_end(), style);

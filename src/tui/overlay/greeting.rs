@@ -1,6 +1,6 @@
 //! Card with the first keys to know, shown at the first start until a key is pressed.
 
-use super::window::window;
+use super::window::{edges, window};
 use crate::model::lang::{noop, tr};
 use crate::tui::app::App;
 use crate::tui::canvas::{Canvas, width};
@@ -17,7 +17,7 @@ const THREE: [(&str, &str); 3] = [
 
 /// Draws the card at the lower edge of the table.
 pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, body: Rect) {
-    let high = THREE.len() as u16 + 1;
+    let high = THREE.len() as u16 + edges(app);
     if !app.greeting || body.height < high + 3 || body.width < 40 {
         return;
     }

@@ -1,6 +1,6 @@
 //! The help, generated from the command registry.
 
-use super::window::window;
+use super::window::{edges, put_range, window};
 use crate::diagnose::visibility::{PRIVILEGE_HELP, hidden};
 use crate::filter::LANGUAGE;
 use crate::format::wrap;
@@ -266,7 +266,7 @@ fn size(all: Rect) -> (u16, u16) {
 pub(super) fn extent(app: &App) -> usize {
     let (w, h) = size(app.layout().windows());
     let longest = columns(app, w.saturating_sub(4)).iter().map(Vec::len).max().unwrap_or(0);
-    longest.saturating_sub(usize::from(h.saturating_sub(1)))
+    longest.saturating_sub(usize::from(h.saturating_sub(edges(app))))
 }
 
 /// Draws the help; the cursor position while the search is edited.
@@ -286,7 +286,9 @@ pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, all: Rect) -> Option<Posi
     });
     let inside = r.width.saturating_sub(2);
     let room = column_width(inside);
-    for (n, rows) in columns(app, inside).iter().enumerate() {
+    let columns = columns(app, inside);
+    put_range(app, canvas, r, top, columns.iter().map(Vec::len).max().unwrap_or(0));
+    for (n, rows) in columns.iter().enumerate() {
         let x = r.x + n as u16 * (room + 3);
         draw_column(app, canvas, Rect::new(x, r.y, room + 2, r.height), &rows[top.min(rows.len())..]);
     }

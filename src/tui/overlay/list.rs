@@ -1,6 +1,6 @@
 //! Lists over the table: their window, their lines and the line under the mouse.
 
-use super::window::window;
+use super::window::{edges, put_range, window};
 use crate::tui::app::App;
 use crate::tui::canvas::{Canvas, width};
 use ratatui::layout::Rect;
@@ -86,6 +86,7 @@ pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, all: Rect, list: &List) -
     let at = list.selected;
     let lines = lines(list);
     let first = top(&lines, at, r.height);
+    put_range(app, canvas, r, first, lines.len());
     for (y, (n, line)) in (r.top()..r.bottom()).zip(lines.iter().enumerate().skip(first)) {
         let Some(i) = *line else {
             // The entry below has the heading.
@@ -108,12 +109,12 @@ pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, all: Rect, list: &List) -
 }
 
 /// The line at a cell of the screen.
-pub(super) fn line_at(list: &List, all: Rect, x: u16, y: u16) -> Option<usize> {
+pub(super) fn line_at(app: &App, list: &List, all: Rect, x: u16, y: u16) -> Option<usize> {
     let (width, rows) = size(list, all);
     let left = all.x + (all.width - width) / 2;
     let above = all.y + (all.height - rows) / 2 + 1;
-    let below = if rows > list.below + 1 { list.below } else { 0 };
-    let height = rows.saturating_sub(1 + below);
+    let inside = rows.saturating_sub(edges(app));
+    let height = if inside > list.below { inside - list.below } else { inside };
     if x < left || x >= left + width || y < above || y >= above + height {
         return None;
     }

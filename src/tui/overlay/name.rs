@@ -43,17 +43,18 @@ pub(super) fn enter(app: &mut App) -> Chosen {
     }
 }
 
-/// Writes the export to a file of the name entered, in the current directory.
+/// Writes the export to the file entered: a path, or a name in the current directory.
 fn enter_file(app: &mut App, name: String, what: Export) -> Chosen {
-    let is_plain =
-        !name.is_empty() && !name.starts_with('.') && !name.chars().any(|c| c == '/' || is_hostile(c));
-    if !is_plain {
-        app.status_message =
-            Some(tr("invalid file name: expected a name without /, for the current directory").to_owned());
+    let file = name.rsplit('/').next().unwrap_or_default();
+    let is_hidden = file.is_empty() || file.starts_with('.') || file == "~";
+    if is_hidden || name.chars().any(is_hostile) {
+        app.status_message = Some(
+            tr("invalid file name: expected a name or a path such as ~/rows.csv, not hidden").to_owned(),
+        );
         return Chosen::default();
     }
     app.overlay = None;
     // Without an ending, that of the format.
-    let name = if name.contains('.') { name } else { format!("{name}.{}", what.extension()) };
+    let name = if file.contains('.') { name } else { format!("{name}.{}", what.extension()) };
     Chosen { effects: vec![Effect::Write(name, what)], ..Chosen::default() }
 }

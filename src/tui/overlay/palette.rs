@@ -2,7 +2,7 @@
 
 use super::chosen::Chosen;
 use super::saved;
-use super::window::window;
+use super::window::{edges, put_range, range_width, window};
 use crate::explain::{TOPICS, explain};
 use crate::format::Column;
 use crate::format::moment::MomentArg;
@@ -29,7 +29,7 @@ fn place(all: Rect) -> Rect {
     let w = if all.width < 100 { all.width } else { 96 };
     let h = MOST.min(all.height);
     // Anchored at the top, so that it does not move as the matches get fewer.
-    let y = if all.height > MOST + 6 { all.y + 4 } else { all.y };
+    let y = if all.height > MOST + 5 { all.y + 4 } else { all.y };
     Rect::new(all.x + (all.width - w) / 2, y, w, h)
 }
 
@@ -46,15 +46,18 @@ pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, all: Rect) -> Option<Posi
     let r = place(all);
     let r = window(app, canvas, r, r.width, r.height, "");
     let (x, y) = (r.x + 1, r.y.saturating_sub(1));
+    let first = top(*at, r.height);
+    let room = r.width.saturating_sub(3 + range_width(first, r.height, lines.len()));
+    put_range(app, canvas, r, first, lines.len());
     canvas.put(x, y, 1, ":", theme.tab);
     if text.is_empty() {
         let hint = tr("type to search commands, views, columns, saved filters, themes, explanations");
-        canvas.put(x + 2, y, r.width.saturating_sub(3), hint, theme.band);
+        canvas.put(x + 2, y, room, hint, theme.band);
     } else {
-        canvas.put(x + 2, y, r.width.saturating_sub(3), text, theme.window.patch(theme.strong));
+        canvas.put(x + 2, y, room, text, theme.window.patch(theme.strong));
     }
     let names = lines.iter().map(|f| width(&f.name)).max().unwrap_or(0).clamp(12, 26);
-    for (y, (i, f)) in (r.top()..r.bottom()).zip(lines.iter().enumerate().skip(top(*at, r.height))) {
+    for (y, (i, f)) in (r.top()..r.bottom()).zip(lines.iter().enumerate().skip(first)) {
         let keys = if f.key.is_empty() { 0 } else { width(&f.key) + 2 };
         canvas.put(x + 2, y, names.min(r.width.saturating_sub(3)), &f.name, theme.strong);
         let from = x + 4 + names;
@@ -73,10 +76,10 @@ pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, all: Rect) -> Option<Posi
 pub(super) fn line_at(app: &App, all: Rect, x: u16, y: u16) -> Option<usize> {
     let Some(Overlay::Palette { text, at, .. }) = &app.overlay else { return None };
     let r = place(all);
-    if x < r.x || x >= r.right() || y <= r.y || y >= r.bottom() {
+    if x < r.x || x >= r.right() || y <= r.y || y >= r.bottom().saturating_sub(edges(app) - 1) {
         return None;
     }
-    let i = top(*at, r.height.saturating_sub(1)) + usize::from(y - r.y - 1);
+    let i = top(*at, r.height.saturating_sub(edges(app))) + usize::from(y - r.y - 1);
     (i < found(app, text).len()).then_some(i)
 }
 

@@ -1,6 +1,6 @@
 //! Answer to why a row does not work: the answer first, then the steps of the kernel with their evidence.
 
-use super::window::window;
+use super::window::{edges, put_range, window};
 use crate::diagnose::why::{Answer, Status, Step, Verdict};
 use crate::format::{clock, wrap};
 use crate::model::lang::tr;
@@ -133,7 +133,9 @@ fn size(all: Rect) -> (u16, u16) {
 pub(super) fn extent(app: &App) -> usize {
     let Some(Overlay::Why(page, _)) = &app.overlay else { return 0 };
     let (w, h) = size(app.layout().windows());
-    lines(app, page, usize::from(w.saturating_sub(4))).len().saturating_sub(usize::from(h.saturating_sub(1)))
+    lines(app, page, usize::from(w.saturating_sub(4)))
+        .len()
+        .saturating_sub(usize::from(h.saturating_sub(edges(app))))
 }
 
 /// Draws the page.
@@ -141,7 +143,7 @@ pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, all: Rect) {
     let Some(Overlay::Why(page, top)) = &app.overlay else { return };
     let (w, h) = size(all);
     let all_lines = lines(app, page, usize::from(w.saturating_sub(4)));
-    let h = h.min(all_lines.len() as u16 + 1);
+    let h = h.min(all_lines.len() as u16 + edges(app));
     let r = window(app, canvas, all, w, h, tr("why   Esc close"));
     let most = all_lines.len().saturating_sub(usize::from(r.height));
     for (y, line) in (r.top()..r.bottom()).zip(all_lines.iter().skip((*top).min(most))) {
@@ -150,15 +152,5 @@ pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, all: Rect) {
             x = canvas.put(x, y, r.right().saturating_sub(x), text, *style);
         }
     }
-    if most > 0 {
-        let shown = (*top).min(most);
-        let label = msg!("{}-{} of {}", shown + 1, shown + usize::from(r.height), all_lines.len());
-        canvas.put_right(
-            r.right().saturating_sub(1),
-            r.y.saturating_sub(1),
-            r.width,
-            &label,
-            app.theme.title,
-        );
-    }
+    put_range(app, canvas, r, (*top).min(most), all_lines.len());
 }

@@ -51,6 +51,8 @@ pub struct Glyphs {
     pub vertical: &'static str,
     /// Draws a horizontal rule.
     pub horizontal: &'static str,
+    /// Lower corners of a frame, left and right.
+    pub corners: [&'static str; 2],
     /// A gauge's full cell.
     pub full: &'static str,
     /// A gauge's empty cell.
@@ -91,6 +93,7 @@ pub const UNICODE: Glyphs = Glyphs {
     arrow: "→",
     vertical: "│",
     horizontal: "─",
+    corners: ["└", "┘"],
     full: "━",
     empty: "─",
     parts: &["╾"],
@@ -125,6 +128,7 @@ pub const ASCII: Glyphs = Glyphs {
     arrow: "->",
     vertical: "|",
     horizontal: "-",
+    corners: ["+", "+"],
     full: "#",
     empty: ".",
     parts: &[],

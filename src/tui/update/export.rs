@@ -16,8 +16,8 @@ pub(super) fn ask_name(app: &mut App, format: usize, differences: Option<&Compar
     let Some(what) = what else { return };
     let unix_ns = app.snapshot.as_ref().map_or(0, |s| s.sample.at.unix_ns);
     let text = what.file_name(SystemTime::UNIX_EPOCH + Duration::from_nanos(unix_ns));
-    app.overlay =
-        Some(Overlay::Name { cursor: text.len(), text, prompt: NamePrompt::Export(Box::new(what)) });
+    let prompt = NamePrompt::Export(Box::new(what));
+    app.overlay = Some(Overlay::Name { cursor: text.len(), text, proposed: true, prompt });
 }
 
 /// The export in the format of this index of [`crate::tui::export::forms`]; `None` before the first snapshot.

@@ -12,7 +12,12 @@ use crate::view::Line;
 
 pub(super) fn edit(app: &mut App, e: Edit) {
     match &mut app.overlay {
-        Some(Overlay::Name { text, cursor, .. }) => input::edit(text, cursor, e),
+        Some(Overlay::Name { text, cursor, proposed, .. }) => {
+            if std::mem::take(proposed) && matches!(e, Edit::Insert(_)) {
+                text.clear();
+            }
+            input::edit(text, cursor, e);
+        }
         Some(Overlay::Palette { text, cursor, at }) => {
             input::edit(text, cursor, e);
             *at = 0;
