@@ -13,6 +13,7 @@
 
 use crate::model::text::escape;
 use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 use std::sync::{Arc, OnceLock};
 
@@ -129,8 +130,14 @@ impl AgentBinary {
     }
 
     fn digest(&self) -> &str {
-        let hex = || Sha256::digest(&self.bytes).iter().map(|b| format!("{b:02x}")).collect();
-        self.digest.get_or_init(hex)
+        self.digest.get_or_init(|| {
+            let mut hex = String::new();
+            for byte in Sha256::digest(&self.bytes) {
+                // Writing to a string does not fail.
+                let _ = write!(hex, "{byte:02x}");
+            }
+            hex
+        })
     }
 
     /// Makes the copy, or finds it, by talking to the script. After that the stream is that of the agent.
