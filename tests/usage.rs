@@ -680,6 +680,16 @@ fn pictures_have_every_view() {
 }
 
 #[test]
+fn recording_without_space_is_a_failure() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_str().unwrap();
+    let out = words(&["--demo", "record", "--for", "1s", "--min-free", "100%", "-o", path]);
+    let errors = String::from_utf8(out.stderr).unwrap();
+    assert_eq!(out.status.code(), Some(2), "{errors}");
+    assert!(errors.contains("recording paused: ") && errors.contains("no sample was recorded"), "{errors}");
+}
+
+#[test]
 fn diff_names_redacted_sides() {
     let dir = tempfile::tempdir().unwrap();
     let record = |name: &str, more: &[&str]| {

@@ -247,7 +247,8 @@ fn chosen(page: &mut Page, sample: &Sample) {
         *faults.entry(format!("{subject}: {}{detail}", f.kind.name())).or_default() += f.count;
     }
     for (fault, n) in faults {
-        page.line("not read", &format!("{fault} ({n} times)"));
+        let times = if n == 1 { String::new() } else { format!(" ({n} times)") };
+        page.line("not read", &format!("{fault}{times}"));
     }
 }
 

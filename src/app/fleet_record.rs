@@ -4,10 +4,11 @@ use super::exit_status::{ExitStatus, RunError};
 use super::fleet::Fleet;
 use super::fleet_list::partial;
 use super::print::print_error;
-use super::recorder::Recorder;
+use super::recorder::{Recorder, report_dropped};
 use crate::cli::Plan;
 use crate::cli::record::RecordPlan;
 use crate::model::Wants;
+use crate::model::text::escape;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -43,7 +44,10 @@ pub(super) fn run(
     loop {
         for (i, sample) in fleet.samples() {
             if let Some(recorder) = recorders.get_mut(i) {
-                recorder.push(sample)?;
+                let host = sample.host.clone();
+                if let Some(change) = recorder.push(sample)? {
+                    print_error(&escape(&format!("{host}: {}", change.text())));
+                }
                 recorded = true;
             }
         }
@@ -56,9 +60,13 @@ pub(super) fn run(
             break;
         }
     }
+    let mut counts = (0, 0);
     for recorder in recorders {
+        let (written, dropped) = recorder.counts();
+        counts = (counts.0 + written, counts.1 + dropped);
         recorder.close()?;
     }
+    report_dropped(counts)?;
     Ok(if recorded { partial(&fleet, ExitStatus::Success) } else { ExitStatus::Partial })
 }
 

@@ -139,6 +139,7 @@ pub(super) fn page() -> io::Result<Vec<u8>> {
     item(&mut out, "~/.config/sockscope/themes/", "Color themes, one file each.")?;
     item(&mut out, "~/.local/state/sockscope/history", "Filter history.")?;
     item(&mut out, "~/.local/state/sockscope/session.json", "The last session, for --resume.")?;
+    item(&mut out, "~/.local/state/sockscope/recording/", "Recordings of record, a file an hour.")?;
     writeln!(out, ".SH JSON")?;
     writeln!(out, "\\fBsockscope schema\\fR prints the JSON Schema of every object.")?;
     for line in super::schema::PROMISE {
@@ -157,6 +158,7 @@ pub(super) fn page() -> io::Result<Vec<u8>> {
     }
     item(&mut out, "check", "0 ok, 1 warning, 2 critical, 3 unknown.")?;
     item(&mut out, "who", "0 held or forwarded, 1 free.")?;
+    item(&mut out, "diff", "0 no difference, 1 differences.")?;
     item(&mut out, "why", "0 reachable, 1 cause found, 3 could not tell.")?;
     item(&mut out, "kill", "0 done, 1 nothing matched or not confirmed.")?;
     writeln!(out, ".SH EXAMPLES")?;

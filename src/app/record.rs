@@ -4,7 +4,7 @@ use super::exit_status::{ExitStatus, RunError};
 use super::fleet_record;
 use super::open_source::{open, open_recording};
 use super::print::print_error;
-use super::recorder::{Change, Recorder, directory};
+use super::recorder::{Change, Recorder, directory, report_dropped};
 use crate::cli::record::RecordPlan;
 use crate::cli::{Plan, UsageError};
 use crate::collect::{CollectError, Engines, Source};
@@ -55,7 +55,7 @@ pub(super) fn run(plan: &Plan, record: &RecordPlan) -> Result<ExitStatus, RunErr
             report_missing(&sample);
         }
         if let Some(change) = recorder.push(sample)? {
-            report(&change);
+            print_error(&change.text());
         }
         next += every;
         // After a long poll or a suspend, no sample is taken twice to catch up.
@@ -68,15 +68,10 @@ pub(super) fn run(plan: &Plan, record: &RecordPlan) -> Result<ExitStatus, RunErr
             break;
         }
     }
+    let counts = recorder.counts();
     recorder.close()?;
+    report_dropped(counts)?;
     Ok(ExitStatus::Success)
-}
-
-fn report(change: &Change) {
-    print_error(&match change {
-        Change::Paused(why) => format!("recording paused: {why}"),
-        Change::Resumed => "recording again".to_owned(),
-    });
 }
 
 /// Copies the samples of a recording, redacted if that is asked for.

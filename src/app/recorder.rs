@@ -2,6 +2,7 @@
 
 use super::environment;
 use super::exit_status::RunError;
+use super::print::print_error;
 use crate::cli::UsageError;
 use crate::frame::{Encoder, FrameKind};
 use crate::model::Sample;
@@ -20,6 +21,16 @@ pub(super) enum Change {
     Resumed,
 }
 
+impl Change {
+    /// One line about it.
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::Paused(why) => format!("recording paused: {why}"),
+            Self::Resumed => "recording again".to_owned(),
+        }
+    }
+}
+
 /// A recording that is written.
 #[derive(Debug)]
 pub(super) struct Recorder {
@@ -28,6 +39,8 @@ pub(super) struct Recorder {
     redactor: Option<Redactor>,
     before: Option<Sample>,
     paused: bool,
+    /// Samples that were written, and that were not.
+    counts: (u64, u64),
 }
 
 /// The directory, or the default one.
@@ -50,7 +63,7 @@ impl Recorder {
             ))
             .into());
         }
-        Ok(Self { writer, encoder: Encoder::new(), redactor, before: None, paused: false })
+        Ok(Self { writer, encoder: Encoder::new(), redactor, before: None, paused: false, counts: (0, 0) })
     }
 
     /// Writes a sample.
@@ -69,8 +82,12 @@ impl Recorder {
         let was_paused = self.paused;
         self.paused = matches!(outcome, Outcome::Dropped(_));
         Ok(match outcome {
-            Outcome::Written => was_paused.then_some(Change::Resumed),
+            Outcome::Written => {
+                self.counts.0 += 1;
+                was_paused.then_some(Change::Resumed)
+            }
             Outcome::Dropped(why) => {
+                self.counts.1 += 1;
                 // What follows cannot be read without this frame.
                 self.encoder.restart();
                 (!was_paused).then_some(Change::Paused(why))
@@ -78,9 +95,28 @@ impl Recorder {
         })
     }
 
+    /// Samples that were written, and that were not since there was no space.
+    pub(super) const fn counts(&self) -> (u64, u64) {
+        self.counts
+    }
+
     /// Marks the end of the recording.
     pub(super) fn close(self) -> Result<(), RunError> {
         Ok(self.writer.close()?)
+    }
+}
+
+/// Prints how many samples were not written; an error if that is all of them.
+pub(super) fn report_dropped((written, dropped): (u64, u64)) -> Result<(), RunError> {
+    match (written, dropped) {
+        (_, 0) => Ok(()),
+        (0, dropped) => {
+            Err(RunError::Dashboard(format!("no sample was recorded, for lack of space: {dropped} lost")))
+        }
+        (written, dropped) => {
+            print_error(&format!("samples recorded: {written}; lost for lack of space: {dropped}"));
+            Ok(())
+        }
     }
 }
 

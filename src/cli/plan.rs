@@ -15,7 +15,7 @@ use super::query::QueryPlan;
 use super::record::RecordPlan;
 use super::serve::ServePlan;
 use super::settings::schema::Validators;
-use super::settings::value::{BackendArg, Chosen, LangArg, OwnersArg, ViewName, view_exists};
+use super::settings::value::{BackendArg, Chosen, LangArg, OwnersArg, ViewName, view_named};
 use super::settings::{Settings, TOP_SORT};
 #[cfg(feature = "ship")]
 use super::ship::ShipPlan;
@@ -409,8 +409,8 @@ fn merge(mut settings: Settings, args: &Args, services: &Services) -> Result<Set
     settings.resume |= args.start.resume;
     if let Some(name) = &args.start.view {
         let views: Vec<String> = settings.views.iter().map(|(name, _)| name.clone()).collect();
-        view_exists(name, &views).map_err(|e| UsageError(format!("--view: {e}")))?;
-        settings.view = Chosen { value: ViewName(name.clone()), is_set: true };
+        let name = view_named(name, &views).map_err(|e| UsageError(format!("--view: {e}")))?;
+        settings.view = Chosen { value: ViewName(name), is_set: true };
     }
     if args.global.proc_root.is_some() && !matches!(settings.backend, BackendArg::Auto | BackendArg::Proc) {
         return Err(UsageError("--proc-root requires the proc backend: remove --backend".into()));

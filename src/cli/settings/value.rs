@@ -443,6 +443,16 @@ text_leaves! {
     ViewGroup = |text, context| check_grouping(text, context);
 }
 
+/// Name of a table or a view as it is typed: also the number of its key, or its title in any case.
+pub(in crate::cli) fn view_named(name: &str, views: &[String]) -> Result<String, String> {
+    let number = name.parse::<usize>().ok().and_then(|n| TABLES.get(n.checked_sub(1)?));
+    let titled = || TABLES.iter().find(|t| t.title.eq_ignore_ascii_case(name));
+    match number.or_else(titled).filter(|_| view_exists(name, views).is_err()) {
+        Some(table) => Ok(table.noun.to_owned()),
+        None => view_exists(name, views).map(|()| name.to_owned()),
+    }
+}
+
 /// Checks that a table or a view of this name exists.
 pub(in crate::cli) fn view_exists(name: &str, views: &[String]) -> Result<(), String> {
     if table::table(name).is_some() || views.iter().any(|v| v == name) {
@@ -465,6 +475,24 @@ mod tests {
         }
         for text in ["", "0", "0s", "10ms", "-1s", "1x", "NaN", "inf", "9999h", "s", "1..2"] {
             assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn views_are_named_by_table_title_and_number() {
+        let views = ["mine".to_owned(), "7".to_owned()];
+        for (typed, want) in [
+            ("limits", "limits"),
+            ("Limits", "limits"),
+            ("forwarding", "forwards"),
+            ("3", "processes"),
+            ("7", "7"),
+            ("mine", "mine"),
+        ] {
+            assert_eq!(view_named(typed, &views).as_deref(), Ok(want), "{typed}");
+        }
+        for typed in ["0", "10", "Mine", ""] {
+            assert!(view_named(typed, &views).is_err(), "{typed}");
         }
     }
 

@@ -339,7 +339,7 @@ fn connect(
     let (Some(mut input), Some(mut output), Some(errors)) = (input, output, errors) else {
         return Err(RemoteEnd::lost(format!("start {program}: no pipes")).into());
     };
-    let errors = keep_errors(errors);
+    let errors = keep_errors(errors, host);
     if let Some(copy) = copy {
         copy.send(&mut input, &mut output).map_err(|e| match e {
             CopyError::Ended => ended(&e.to_string(), running, &errors),
@@ -366,7 +366,8 @@ fn ended(error: &str, running: &Running, errors: &Errors) -> Failure {
     let status = running.status();
     let line = errors.last_line();
     let is_missing = status.is_some_and(|s| is_missing(s, &line));
-    let end = RemoteEnd { refused: is_refusal(status, &line), why: explain(error, status, &line) };
+    let end =
+        RemoteEnd { refused: is_refusal(status, &line), why: explain(error, status, &line, &errors.host) };
     Failure { end, is_missing }
 }
 
@@ -382,13 +383,15 @@ fn is_missing(status: ExitStatus, line: &str) -> bool {
 /// Standard error of a command, of which the last bytes are kept.
 #[derive(Debug, Default)]
 struct Errors {
+    /// Name of the host, escaped.
+    host: String,
     kept: Mutex<Vec<u8>>,
     ended: AtomicBool,
 }
 
 /// Reads standard error in a thread.
-fn keep_errors(mut errors: impl Read + Send + 'static) -> Arc<Errors> {
-    let all = Arc::new(Errors::default());
+fn keep_errors(mut errors: impl Read + Send + 'static, host: &str) -> Arc<Errors> {
+    let all = Arc::new(Errors { host: escape(host).into_owned(), ..Errors::default() });
     let out = Arc::clone(&all);
     let read = move || {
         let mut chunk = [0; 1024];
@@ -434,7 +437,7 @@ fn is_refusal(status: Option<ExitStatus>, line: &str) -> bool {
 }
 
 /// One line: what failed, the last line of standard error, what to do.
-fn explain(error: &str, status: Option<ExitStatus>, line: &str) -> String {
+fn explain(error: &str, status: Option<ExitStatus>, line: &str, host: &str) -> String {
     match status.and_then(|s| s.code()) {
         Some(NOT_FOUND) => {
             "no sockscope there: install it in a directory of the PATH that ssh gives to commands, or copy this one: --copy-agent"
@@ -447,7 +450,7 @@ fn explain(error: &str, status: Option<ExitStatus>, line: &str) -> String {
                 format!("ssh: {line}")
             }
         }
-        Some(SSH_FAILED) => "ssh failed; try: ssh HOST true".to_owned(),
+        Some(SSH_FAILED) => format!("ssh failed; try: ssh {host} true"),
         Some(2) if status.is_some_and(|s| is_missing(s, line)) => {
             "the sockscope there has no agent: install the version of this one, or copy it: --copy-agent".to_owned()
         }
