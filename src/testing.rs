@@ -2,7 +2,8 @@
 
 use crate::model::sample::{ClosedBy, Event, EventKind, EventProcess};
 use crate::model::snapshot::{
-    Direction, EventLog, EventRow, LastOwner, Port, ProcessBy, ProcessFacts, Rates, SocketFacts,
+    Direction, EventLog, EventRow, HostState, LastOwner, Port, ProcessBy, ProcessFacts, Rates, RemoteHost,
+    SocketFacts,
 };
 use crate::model::{
     Addr, Backend, BackendInfo, Endpoint, Family, Faults, FdUsage, Missing, Namespace, Owner, ProcInfo,
@@ -327,4 +328,18 @@ pub(crate) fn many(n: usize) -> Snapshot {
         .map(|i| process(1000 + i, ["nginx", "java", "postgres"][i as usize % 3], 33, i, 1024))
         .collect();
     snapshot(rows, processes, &[])
+}
+
+/// Host that answers, with this snapshot as its first one.
+pub(crate) fn remote_host(name: &str, mut snap: Snapshot) -> RemoteHost {
+    snap.sample.host = name.into();
+    RemoteHost {
+        name: name.into(),
+        state: HostState::Up,
+        reason: String::new(),
+        age_s: 0,
+        clock_s: 0,
+        is_new: true,
+        snap: Arc::new(snap),
+    }
 }

@@ -35,10 +35,10 @@ pub(super) fn matching(view: &View, merged: &Merged, rows: &[u32]) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use crate::filter::Filter;
-    use crate::model::snapshot::{Direction, HostState, RemoteHost, Viewer};
+    use crate::model::snapshot::{Direction, RemoteHost, Viewer};
     use crate::model::{Proto, Snapshot, Stamp, State, Wants};
     use crate::table::{PROCESSES, SOCKETS, Table};
-    use crate::testing::{process, row, snapshot};
+    use crate::testing::{process, remote_host, row, snapshot};
     use crate::view::View;
     use crate::view::group::GroupBy;
     use std::sync::Arc;
@@ -52,18 +52,8 @@ mod tests {
             r.direction = Direction::In;
             rows.push(r);
         }
-        let mut snap = snapshot(rows, vec![process(812, comm, 0, 1, 10)], &[]);
-        snap.sample.host = name.into();
-        let state = HostState::Up;
-        RemoteHost {
-            name: name.into(),
-            state,
-            reason: String::new(),
-            age_s: 0,
-            clock_s: 0,
-            is_new: true,
-            snap: Arc::new(snap),
-        }
+        let snap = snapshot(rows, vec![process(812, comm, 0, 1, 10)], &[]);
+        remote_host(name, snap)
     }
 
     fn two() -> Snapshot {

@@ -353,7 +353,7 @@ mod tests {
     use super::*;
     use crate::model::proto::Proto;
     use crate::model::state::State;
-    use crate::testing::{process, row, snapshot};
+    use crate::testing::{process, remote_host, row, snapshot};
 
     /// Host whose addresses, cookies, inodes and pids are those of every other one.
     fn host(name: &str, comm: &str, sockets: usize, closed: usize) -> RemoteHost {
@@ -363,21 +363,11 @@ mod tests {
             })
             .collect();
         let mut snap = snapshot(rows, vec![process(812, comm, 0, 1, 10)], &[]);
-        snap.sample.host = name.into();
         let all = std::mem::take(&mut snap.sample.sockets);
         snap.sample.sockets = all[..sockets].to_vec();
         snap.closed_rows = all[sockets..].to_vec();
         snap.live = sockets;
-        let state = HostState::Up;
-        RemoteHost {
-            name: name.into(),
-            state,
-            reason: String::new(),
-            age_s: 0,
-            clock_s: 0,
-            is_new: true,
-            snap: Arc::new(snap),
-        }
+        remote_host(name, snap)
     }
 
     fn viewer(seq: u64) -> Viewer {
