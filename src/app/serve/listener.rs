@@ -121,10 +121,13 @@ fn accept<S: Connection>(
                 continue;
             }
             let (counted, published) = (Open(Arc::clone(&open)), Arc::clone(&published));
+            let mut stream = stream;
             // Without a thread the connection is closed.
             let _ = start("connection", move || {
-                let _counted = counted;
-                http::answer(stream, &published);
+                http::answer(&mut stream, &published);
+                // Before the connection is closed: a client that connects again at its end is not one too many.
+                drop(counted);
+                drop(stream);
             });
         }
     })

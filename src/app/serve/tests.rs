@@ -63,9 +63,15 @@ fn slow_clients_do_not_block_others_and_one_too_many_is_refused() {
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.contains("version=0.0.4"), "{head}");
     assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{head}");
     assert!(body.starts_with("# HELP sockscope_info "), "{body}");
-    let head = ask(TcpStream::connect(addr).unwrap(), "HEAD /metrics HTTP/1.1\r\n\r\n");
-    assert!(head.ends_with("\r\n\r\n") && head.contains("Content-Length: "), "{head}");
-    drop(slow);
+    // Each takes the place of the one before, as soon as that one is closed.
+    for _ in 0..20 {
+        let head = ask(TcpStream::connect(addr).unwrap(), "HEAD /metrics HTTP/1.1\r\n\r\n");
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.ends_with("\r\n\r\n"), "{head}");
+    }
+    let last = TcpStream::connect(addr).unwrap();
+    let refused = ask(TcpStream::connect(addr).unwrap(), "");
+    assert!(refused.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{refused}");
+    drop((slow, last));
 }
 
 #[test]
