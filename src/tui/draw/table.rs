@@ -3,8 +3,8 @@
 use super::row::{owner, row};
 use super::service::service;
 use crate::format::thousands as count;
-use crate::format::{Align, Kind, Role, Value};
-use crate::format::{Style as Format, age, cell, duration};
+use crate::format::{Align, Role};
+use crate::format::{Style as Format, age, duration};
 use crate::model::lang::tr;
 use crate::model::snapshot::{HostState, RemoteHost};
 use crate::model::{FaultSubject, Reads, Snapshot, State};
@@ -13,8 +13,8 @@ use crate::table::{HOSTNAME_COLUMN, TableId};
 use crate::tui::app::App;
 use crate::tui::arrange::GroupSummary;
 use crate::tui::canvas::{Canvas, width};
-use crate::tui::layout::scroll_bar;
 use crate::tui::layout::slots::{self, Slot};
+use crate::tui::layout::{content_width, scroll_bar};
 use crate::tui::theme::Theme;
 use crate::tui::view_state::ViewState;
 use crate::view::Line;
@@ -212,14 +212,9 @@ fn group(
     let holder = summary.process.filter(|_| view_state.grouping_name() != Some("process"));
     for s in slots.iter().rev() {
         let text = match s.column.role {
-            Some(Role::RecvQ) if totals && g.recv_q > 0 => {
-                cell(&Value::Uint(g.recv_q), Kind::Bytes, &form).into_owned()
+            Some(Role::RecvQ | Role::SendQ | Role::Rx | Role::Tx) if totals => {
+                content_width::total(g, s.column, form).unwrap_or_default()
             }
-            Some(Role::SendQ) if totals && g.send_q > 0 => {
-                cell(&Value::Uint(g.send_q), Kind::Bytes, &form).into_owned()
-            }
-            Some(Role::Rx) if totals => rate(g.rx, form),
-            Some(Role::Tx) if totals => rate(g.tx, form),
             Some(Role::Owner) => {
                 match holder.and_then(|(p, more)| Some((snap.process_row(p as usize)?, more))) {
                     Some((p, more)) => {
@@ -265,13 +260,6 @@ fn group(
             canvas.put(area.x + 1, y, 1, app.glyphs.late, theme.dim);
         }
         canvas.line(area, theme.dim);
-    }
-}
-
-fn rate(r: Option<f64>, form: Format) -> String {
-    match r {
-        Some(r) if r >= 0.5 => cell(&Value::Float(r), Kind::BytesPerSec, &form).into_owned(),
-        _ => String::new(),
     }
 }
 
