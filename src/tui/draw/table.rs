@@ -22,6 +22,7 @@ use crate::view::group::{Group, Key};
 use ratatui::buffer::Cell;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier};
+use std::borrow::Cow;
 
 /// Draws the column titles.
 pub(crate) fn head(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
@@ -247,6 +248,7 @@ fn group(
     if let Some(short) = short.filter(|_| width(&words) > room(x + 2)) {
         words = short;
     }
+    let words = leading_parts(&words, room(x + 2), app.glyphs.cut);
     x = canvas.put(x + 2, y, room(x + 2), &words, if state.is_some() { theme.strong } else { theme.dim });
     if let Some(note) = g.note
         && room(x + 2) > 8
@@ -261,6 +263,16 @@ fn group(
         }
         canvas.line(area, theme.dim);
     }
+}
+
+/// The first parts of a list that fit, with the mark of what is left out: no count is cut in two.
+fn leading_parts<'a>(text: &'a str, room: u16, cut: &str) -> Cow<'a, str> {
+    let fits = |end: &usize| width(&text[..*end]) + width(cut) <= room;
+    if width(text) <= room {
+        return Cow::Borrowed(text);
+    }
+    let mut ends = text.rmatch_indices(", ").map(|(i, _)| i);
+    ends.find(fits).map_or(Cow::Borrowed(text), |end| Cow::Owned(format!("{}{cut}", &text[..end])))
 }
 
 /// Summary of a group, and a shorter one: `1,180 clients from 212 hosts`, `1,180 clients`.
@@ -342,6 +354,21 @@ mod tests {
     use super::*;
     use crate::tui::theme::{Color as Depth, Palette};
     use ratatui::style::Style;
+
+    #[test]
+    fn list_of_counts_is_cut_between_them() {
+        let text = "1,204 ESTABLISHED, 12 LISTEN, 3 TIME_WAIT";
+        for (room, want) in [
+            (60, text),
+            (41, text),
+            (40, "1,204 ESTABLISHED, 12 LISTEN\u{2026}"),
+            (28, "1,204 ESTABLISHED\u{2026}"),
+            (18, "1,204 ESTABLISHED\u{2026}"),
+            (17, text),
+        ] {
+            assert_eq!(leading_parts(text, room, "\u{2026}"), want, "{room}");
+        }
+    }
 
     #[test]
     fn reversed_line_has_one_style() {
