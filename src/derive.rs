@@ -13,6 +13,7 @@ mod forwarded;
 mod forwards;
 mod identity;
 mod limits;
+mod listener_filter;
 mod local_peer;
 mod map;
 mod nat_rules;

@@ -63,7 +63,7 @@ fn slow_clients_do_not_block_others_and_one_too_many_is_refused() {
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.contains("version=0.0.4"), "{head}");
     assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{head}");
     assert!(body.starts_with("# HELP sockscope_info "), "{body}");
-    // Each takes the place of its predecessor, as soon as that one is closed.
+    // Each connects as soon as the previous one is closed.
     for _ in 0..20 {
         let head = ask(TcpStream::connect(addr).unwrap(), "HEAD /metrics HTTP/1.1\r\n\r\n");
         assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.ends_with("\r\n\r\n"), "{head}");
