@@ -9,10 +9,9 @@ use super::watch::{Events, is_closed_within};
 use crate::cli::list_plan::{ListPlan, Wait};
 use crate::cli::{Plan, UsageError};
 use crate::diagnose::visibility::hidden;
-use crate::format::{Column, Style, duration};
+use crate::format::{Style, duration};
 use crate::model::{Snapshot, StateSet, Verify, Wants};
 use crate::output::{Format, Grid, HostRows};
-use crate::table::with_namespaces;
 use crate::view::Arranged;
 use crate::view::sort;
 use crate::view::summary::{Summary, Totals};
@@ -103,12 +102,7 @@ fn write(
 ) -> Result<ExitStatus, RunError> {
     let limit = [list.top, height].into_iter().flatten().min();
     let (arranged, mut rows) = merged(list, snaps);
-    let mut columns: Vec<&'static Column> = list.columns.clone();
-    if !list.chosen && list.format == Format::Table {
-        for snap in snaps {
-            columns = with_namespaces(list.table, &columns, snap);
-        }
-    }
+    let mut columns = list.columns_of(snaps.iter().map(|snap| &**snap));
     let optional = listing::optional_columns(list);
     columns.extend(&optional);
     let (summary, listed);
