@@ -121,10 +121,15 @@ fn user(text: &str) -> Result<u32, UsageError> {
     found.map(|u| u.uid.as_raw()).ok_or_else(|| UsageError(format!("--as: unknown user {text:?}")))
 }
 
+/// The error of a process whose namespace is not read.
+fn not_read(pid: u32) -> UsageError {
+    UsageError(format!("process {pid} is in a network namespace that is not read; see --netns"))
+}
+
 /// The namespace of the question: that of the process, the one that is named, or that of this process.
 fn start(plan: &Plan, why: &WhyPlan, snap: &Snapshot) -> Result<u64, UsageError> {
     let number = match (why.pid, &plan.settings.netns) {
-        (Some(pid), _) => snap.sample.netns_of(pid),
+        (Some(pid), _) => snap.sample.netns_of(pid).ok_or_else(|| not_read(pid))?,
         (None, Netns::All | Netns::Here) => 0,
         (None, named @ Netns::Named(name)) => {
             let all = (0u16..).zip(snap.sample.namespaces.iter());

@@ -21,7 +21,7 @@ use stat::stat;
 use super::containers::EngineQueries;
 use super::procs::{self, Keeper};
 use super::source::CollectError;
-use crate::model::{Container, FaultKind, FaultSubject, Faults, Namespace, Netns, ProcInfo};
+use crate::model::{Container, FaultKind, FaultSubject, Faults, Namespace, Netns, ProcInfo, Sample};
 use crate::privilege::{PROCESSES, raise};
 use members::{Member, Members};
 use name::NetnsMount;
@@ -312,9 +312,17 @@ impl NetnsTable {
     }
 
     /// Processes in other namespaces than number 0, sorted by pid, with the number of theirs.
-    pub(crate) fn netns_by_pid(&self) -> Arc<[(u32, u16)]> {
-        let number = |(pid, m): (u32, &Member)| Some((pid, *self.numbers.get(&m.inode)?));
-        let mut out: Vec<(u32, u16)> = self.members.iter().filter_map(number).filter(|p| p.1 != 0).collect();
+    pub(crate) fn netns_by_pid(&mut self, now: u64, faults: &mut Faults) -> Arc<[(u32, u16)]> {
+        if self.which == Netns::Here {
+            let own = self.entries.first().map_or(0, |e| e.namespace.inode);
+            let _raised = raise(PROCESSES);
+            self.members.refresh(own, now, self.poll, faults);
+        }
+        let number = |(pid, m): (u32, &Member)| {
+            let number = self.numbers.get(&m.inode).copied().unwrap_or(Sample::UNREAD_NETNS);
+            (pid, if m.inode == 0 { 0 } else { number })
+        };
+        let mut out: Vec<(u32, u16)> = self.members.iter().map(number).filter(|p| p.1 != 0).collect();
         out.sort_unstable();
         out.into()
     }

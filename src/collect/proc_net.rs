@@ -137,7 +137,7 @@ impl ProcSource {
         }
         sample.namespaces = self.netns.publish();
         if sample.wants.reads(Reads::NAT) {
-            sample.netns_by_pid = self.netns.netns_by_pid();
+            sample.netns_by_pid = self.netns.netns_by_pid(sample.at.boot_ns, &mut sample.faults);
         }
     }
 

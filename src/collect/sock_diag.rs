@@ -315,7 +315,7 @@ impl NetlinkSource {
     fn publish_namespaces(&mut self, sample: &mut Sample) {
         sample.namespaces = self.netns.publish();
         if sample.wants.reads(Reads::NAT) {
-            sample.netns_by_pid = self.netns.netns_by_pid();
+            sample.netns_by_pid = self.netns.netns_by_pid(sample.at.boot_ns, &mut sample.faults);
         }
     }
 

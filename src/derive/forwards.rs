@@ -19,6 +19,7 @@ use crate::model::{Addr, Endpoint, Forward, ForwardKind, Forwards, Hooks, Proto,
 pub(super) use context::Context;
 use row::new_forward;
 use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::BTreeSet;
 
 /// Derives the forwards of these NAT rules, of user-space proxies and of container engines.
 pub(super) fn collect(c: &Context<'_>, rules: &[NatRule]) -> Forwards {
@@ -146,6 +147,8 @@ fn unique_addresses(addresses: &[(u16, Addr)]) -> FxHashMap<Addr, u16> {
 
 /// Addresses and listening ports, for the targets of all forwards.
 struct Lookup<'a> {
+    /// Namespaces that were read.
+    read: BTreeSet<u16>,
     netns_by_addr: FxHashMap<Addr, u16>,
     ports: &'a [Port],
     by_port: FxHashMap<u16, Vec<&'a Port>>,
@@ -157,7 +160,12 @@ impl<'a> Lookup<'a> {
         for p in c.ports {
             by_port.entry(p.local.port).or_default().push(p);
         }
-        Self { netns_by_addr: unique_addresses(&c.sample.addresses), ports: c.ports, by_port }
+        Self {
+            read: c.sample.read_namespaces(),
+            netns_by_addr: unique_addresses(&c.sample.addresses),
+            ports: c.ports,
+            by_port,
+        }
     }
 }
 
@@ -207,8 +215,9 @@ fn resolve_target(lookup: &Lookup<'_>, f: &mut Forward) {
         lookup.ports.iter().filter(serves).max_by(best)
     };
     f.target_row = port.and_then(|p| p.sockets.first().copied());
-    // Of several addresses some may be remote.
-    f.listens = Some(f.target_row.is_some()).filter(|l| *l || last.addr == target.addr);
+    // Of several addresses some may be remote, and a namespace that was not read has no rows.
+    let is_known = |listens: &bool| *listens || last.addr == target.addr && lookup.read.contains(&netns);
+    f.listens = Some(f.target_row.is_some()).filter(is_known);
 }
 
 /// True if a listener on `local` accepts connections to `target`: `[::]` accepts IPv4 too.

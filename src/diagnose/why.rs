@@ -15,7 +15,7 @@ use super::cause::{Cause, Effect};
 use crate::model::cgroup_bpf::CgroupPrograms;
 use crate::model::lang::noop;
 use crate::model::path::{Hop, Stage};
-use crate::model::{Addr, Endpoint, Proto, Snapshot};
+use crate::model::{Addr, Endpoint, Proto, Sample, Snapshot};
 pub use question::{Connection, Question};
 use serde::Serialize;
 pub use text::text;
@@ -289,7 +289,7 @@ pub fn of_process(snap: &Snapshot, pid: u32) -> Option<Answer> {
     let at = snap.sample.processes.iter().position(|p| p.info.pid == pid)?;
     let p = &snap.sample.processes[at];
     let subject = format!("{} {pid}", p.info.name());
-    let client = Client { pid: Some(pid), netns: snap.sample.netns_of(pid) };
+    let client = Client { pid: Some(pid), netns: snap.sample.netns_of(pid).unwrap_or(Sample::UNREAD_NETNS) };
     let mut steps = process::client(snap, &client);
     steps.extend(sockets::steps(snap, at));
     let mut answer = conclude(subject.clone(), steps, &subject, false);

@@ -25,7 +25,7 @@ pub use event::{ClosedBy, Event, EventCount, EventKind, EventProcess, EventSourc
 pub use flow::Flow;
 pub use next_hop::FailedHop;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Time of a poll.
@@ -215,8 +215,8 @@ pub struct Sample {
     pub owners_by: Option<OwnersBy>,
     /// Processes, sorted by pid.
     pub processes: Vec<Process>,
-    /// Processes outside network namespace 0: pid and namespace index, sorted. Excludes namespaces that could not be
-    /// identified.
+    /// Processes outside network namespace 0: pid and namespace index, sorted; [`Sample::UNREAD_NETNS`] for a namespace that is not
+    /// read. Excludes processes whose namespace could not be identified.
     #[serde(default)]
     pub netns_by_pid: Arc<[(u32, u16)]>,
     /// User names by uid, for uids that occur and have a name.
@@ -277,6 +277,9 @@ fn known_services() -> Arc<Services> {
 }
 
 impl Sample {
+    /// Index that stands for a namespace that is not read.
+    pub const UNREAD_NETNS: u16 = u16::MAX;
+
     /// Sample without any rows.
     pub fn empty(at: Stamp, host: Arc<str>, backend: Arc<BackendInfo>, wants: Wants) -> Self {
         Self {
@@ -324,10 +327,18 @@ impl Sample {
         }
     }
 
-    /// Network namespace index of a process.
-    pub fn netns_of(&self, pid: u32) -> u16 {
+    /// Network namespace index of a process; `None` if it is in one that is not read.
+    pub fn netns_of(&self, pid: u32) -> Option<u16> {
         let found = self.netns_by_pid.binary_search_by_key(&pid, |(p, _)| *p);
-        found.ok().and_then(|i| self.netns_by_pid.get(i)).map_or(0, |(_, netns)| *netns)
+        let netns = found.ok().and_then(|i| self.netns_by_pid.get(i)).map_or(0, |(_, netns)| *netns);
+        Some(netns).filter(|n| *n != Self::UNREAD_NETNS)
+    }
+
+    /// Namespaces of which something was read: a socket, an address or a ruleset.
+    pub fn read_namespaces(&self) -> BTreeSet<u16> {
+        let sockets = self.sockets.chunk_by(|a, b| a.id.netns == b.id.netns).map(|c| c[0].id.netns);
+        let rules = self.netfilter.iter().flat_map(|f| &f.nft).map(|r| r.netns);
+        self.addresses.iter().map(|(n, _)| *n).chain(sockets).chain(rules).collect()
     }
 
     /// Attributes of a socket of this sample.

@@ -48,7 +48,7 @@ fn container(snap: &Snapshot, row: usize) -> Option<&Container> {
     serving.or_else(published).or_else(|| {
         let netns = f.target_netns.filter(|n| *n != f.netns)?;
         let inside = (0..snap.sample.processes.len())
-            .filter(|p| snap.sample.netns_of(proc_info(snap, *p).pid) == netns);
+            .filter(|p| snap.sample.netns_of(proc_info(snap, *p).pid) == Some(netns));
         inside.filter_map(|p| snap.unit_of_process(p)).find_map(|u| u.container.as_ref())
     })
 }

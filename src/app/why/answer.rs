@@ -103,7 +103,7 @@ fn server_programs(snap: &Snapshot, netns: u16, port: u16) -> Option<CgroupProgr
 /// Network namespace and user of the client.
 fn client_of(snap: &Snapshot, c: &Connection) -> Result<(u16, u32), UsageError> {
     let netns = match (c.netns, c.pid) {
-        (0, Some(pid)) => snap.sample.netns_of(pid),
+        (0, Some(pid)) => snap.sample.netns_of(pid).ok_or_else(|| super::not_read(pid))?,
         (inode, _) => number_of(snap, inode)?,
     };
     let process = c.pid.and_then(|pid| snap.sample.processes.iter().find(|p| p.info.pid == pid));

@@ -35,7 +35,7 @@ pub(super) fn detect_proxies(c: &Context<'_>, out: &mut Vec<Forward>) {
                 let socket = &c.sockets[*row as usize];
                 found = true;
                 // pasta also listens inside the namespace, for the other direction.
-                if s.kind == ForwardKind::Pasta && socket.id.netns != sample.netns_of(p.info.pid) {
+                if s.kind == ForwardKind::Pasta && Some(socket.id.netns) != sample.netns_of(p.info.pid) {
                     continue;
                 }
                 let f = new_forward(socket.id.netns, Some(s.proto), socket.local, step(s.kind, Some(*row)));
@@ -56,7 +56,7 @@ pub(super) fn detect_proxies(c: &Context<'_>, out: &mut Vec<Forward>) {
                 k.proto == s.proto && k.local.port == host.port && !k.remote.is_none()
             };
             let client = own.iter().find(is_client).map(|r| c.sockets[*r as usize].id.netns);
-            let hidden = p.fds_hidden.is_some().then(|| sample.netns_of(p.info.pid));
+            let hidden = p.fds_hidden.and_then(|_| sample.netns_of(p.info.pid));
             if let Some(netns) = client.or(hidden) {
                 let f = new_forward(netns, Some(s.proto), host, step(s.kind, None));
                 out.push(resolve_netns(c, i, s, Forward { target: s.target, ..f }));
@@ -79,7 +79,7 @@ fn reverse_target(c: &Context<'_>, server: usize, spec: &ProxySpec, port: u16) -
         let reverse = cmdline::reverse_targets(&p.info.comm, &p.info.cmdline);
         let (_, target) = reverse.into_iter().find(|(listens, _)| *listens == port)?;
         let is_peer = ends(i).any(|a| ends(server).any(|b| a.local == b.remote && a.remote == b.local));
-        is_peer.then(|| (target, c.sample.netns_of(p.info.pid)))
+        is_peer.then_some((target, c.sample.netns_of(p.info.pid)?))
     })
 }
 
@@ -137,7 +137,7 @@ fn resolve_netns(c: &Context<'_>, proxy: usize, spec: &ProxySpec, f: Forward) ->
     let p = &sample.processes[proxy].info;
     let children = sample.processes.iter().filter(|k| k.info.ppid == p.pid).map(|k| k.info.pid);
     let named = cmdline::target_pid(&p.cmdline);
-    let mut all = [p.pid].into_iter().chain(children).chain(named).map(|pid| sample.netns_of(pid));
+    let mut all = [p.pid].into_iter().chain(children).chain(named).filter_map(|pid| sample.netns_of(pid));
     let Some(netns) = all.find(|n| *n != f.netns) else { return f };
     let port = spec.target_port.map(|port| if port == 0 { f.host.port } else { port });
     let target = port.map(|port| Endpoint::new(address_in(c.sample, netns, f.host.addr), port));

@@ -14,9 +14,12 @@ pub(super) fn add_published(c: &Context<'_>, rows: &mut Vec<Forward>) {
         return;
     }
     let netns_by_container = container_namespaces(c);
-    // Ports are published on the host; possibly only another namespace is read.
-    let host = sample.namespaces.iter().position(|n| n.name == "host").unwrap_or(0) as u16;
-    let host_read = sample.addresses.is_empty() || sample.addresses.iter().any(|(n, _)| *n == host);
+    // Ports are published on the host; possibly only another namespace is read. In a container it may be that of the engine: then
+    // the rules and proxies of the engine are here too.
+    let named = sample.namespaces.iter().position(|n| n.name == "host").map(|n| n as u16);
+    let host = named.unwrap_or(0);
+    let is_read = sample.addresses.is_empty() || sample.addresses.iter().any(|(n, _)| *n == host);
+    let host_read = is_read && (named.is_some() || sample.namespaces.is_empty());
     for (i, k) in sample.containers.iter().enumerate() {
         let netns = netns_by_container.get(&*k.id).copied();
         for p in &k.ports {
@@ -53,7 +56,9 @@ fn container_namespaces<'a>(c: &'a Context<'_>) -> FxHashMap<&'a str, u16> {
     for (p, facts) in c.sample.processes.iter().zip(c.processes) {
         let unit = facts.unit.checked_sub(1).and_then(|i| c.units.get(i as usize));
         if let Some(k) = unit.and_then(|u| u.container.as_ref()) {
-            out.entry(&*k.id).or_insert_with(|| c.sample.netns_of(p.info.pid));
+            if let Some(netns) = c.sample.netns_of(p.info.pid) {
+                out.entry(&*k.id).or_insert(netns);
+            }
         }
     }
     out
@@ -143,6 +148,35 @@ mod tests {
         assert_eq!(twice, [["dnat"], ["engine"]]);
         // Forwards that no engine published are unchanged.
         assert_eq!((how(row(&snap, 7070)).len(), row(&snap, 7070).container), (0, None));
+    }
+
+    /// With `--netns here` the namespace of the container has no number: whether it listens is not known.
+    #[test]
+    fn container_in_a_namespace_that_is_not_read_has_no_finding() {
+        let mut sample = machine();
+        add_container(
+            &mut sample,
+            ContainerEngine::Docker,
+            &["172.17.0.2"],
+            &[(Proto::Udp, "192.0.2.1:5353", 53)],
+        );
+        sample.netns_by_pid = Arc::from([(10, Sample::UNREAD_NETNS)]);
+        sample.addresses.retain(|(n, _)| *n == 0);
+        sample.sockets.retain(|s| s.id.netns == 0);
+        let snap = Engine::new().step(sample.clone());
+        let dns = row(&snap, 5353);
+        assert_eq!((dns.target, dns.target_netns), (Some(end("172.17.0.2:53")), None));
+        assert_eq!((dns.listens, dns.container), (None, Some(0)));
+        // With `--netns NAME` it has a number, and no rows.
+        sample.netns_by_pid = Arc::from([(10, 1)]);
+        let snap = Engine::new().step(sample.clone());
+        assert_eq!((row(&snap, 5353).target_netns, row(&snap, 5353).listens), (Some(1), None));
+        // In a namespace that is not the host's nothing is published.
+        let mut inside = sample.namespaces.to_vec();
+        inside[0].name = "here".into();
+        sample.namespaces = inside.into();
+        let rows = Engine::new().step(sample).forwards.as_ref().unwrap().rows.clone();
+        assert!(rows.iter().all(|f| f.host.port != 5353), "{rows:#?}");
     }
 
     /// Rootless Podman: no rules, no container addresses, and a proxy without options on its command line.
