@@ -487,6 +487,25 @@ fn largest_groups_are_first_with_top() {
 }
 
 #[test]
+fn invalid_settings_are_not_printed_as_effective() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("c.toml");
+    for (text, why) in [
+        ("theme = \"solarised\"\n", "unknown theme"),
+        ("interval = \"abc\"\n", "invalid duration"),
+        ("[keys]\nquit = \"Q\"\nrefresh = \"Q\"\n", "bound to both"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        for args in [&["config", "--config"][..], &["config", "--check", "--config"]] {
+            let out = sockscope(&[args, &[file.to_str().unwrap()]].concat());
+            let stderr = String::from_utf8_lossy(&out.stderr);
+            assert!(out.stdout.is_empty() && stderr.contains(why), "{args:?} {text}: {out:?}");
+            assert_eq!((out.status.code(), stderr.lines().count()), (Some(2), 1), "{text}");
+        }
+    }
+}
+
+#[test]
 fn environment_chooses_file_and_color() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("c.toml");

@@ -79,11 +79,12 @@ pub(super) fn run(plan: &Plan, args: &ConfigArgs) -> Result<ExitStatus, RunError
     };
     let text = read_file(&file, plan.config_file.is_some() || args.check)?;
     if args.check {
-        return check(&file, &text.unwrap_or_default(), &plan.names);
+        check(&file, text.as_deref().unwrap_or_default(), validators(&themes::check, &plan.names))?;
+        return print(&format!("{}: ok\n", escape(&file.display().to_string())));
     }
-    // A flag may name a theme that does not exist, and two commands have the same key.
+    // Nothing is in force that no other command would start with: not from the file, nor from a flag.
+    check(&file, text.as_deref().unwrap_or_default(), validators(&check_theme_name, &plan.names))?;
     themes::named(&plan.settings.theme.0)?;
-    shared_keys(&plan.settings).map_err(|e| UsageError(format!("{}, {e}", file.display())))?;
     let mut out = match &text {
         Some(_) => format!("# {}\n", escape(&file.display().to_string())),
         None => format!("# {}: not found, using defaults\n", escape(&file.display().to_string())),
@@ -108,28 +109,21 @@ fn init(file: &Path) -> Result<ExitStatus, RunError> {
     }
 }
 
-/// Checks that no two commands have the same key, which shows only in all of them together.
-fn shared_keys(settings: &Settings) -> Result<(), String> {
-    let keys = settings.keys.iter().map(|(command, keys)| (command.clone(), keys.0.clone())).collect();
-    Keymap::new(&keys).map(drop).map_err(|e| format!("[keys]: {e}"))
-}
-
-fn check(file: &Path, text: &str, services: &Services) -> Result<ExitStatus, RunError> {
-    let (settings, problems) = Settings::read(text, validators(&themes::check, services));
+/// Checks the text of a configuration file. All errors but the last are printed.
+fn check(file: &Path, text: &str, validators: Validators<'_>) -> Result<(), RunError> {
+    let (settings, problems) = Settings::read(text, validators);
     let mut problems: Vec<String> =
         problems.into_iter().map(|p| format!("{}, {p}", file.display())).collect();
     if problems.is_empty() {
-        problems.extend(shared_keys(&settings).err().map(|e| format!("{}, {e}", file.display())));
+        // Two commands with the same key show only in all of them together.
+        let keys = settings.keys.iter().map(|(command, keys)| (command.clone(), keys.0.clone())).collect();
+        problems.extend(Keymap::new(&keys).err().map(|e| format!("{}, [keys]: {e}", file.display())));
     }
-    match problems.split_last() {
-        None => print(&format!("{}: ok\n", escape(&file.display().to_string()))),
-        Some((last, before)) => {
-            for p in before {
-                print_error(p);
-            }
-            Err(UsageError(last.clone()).into())
-        }
+    let Some((last, before)) = problems.split_last() else { return Ok(()) };
+    for p in before {
+        print_error(p);
     }
+    Err(UsageError(last.clone()).into())
 }
 
 #[cfg(test)]

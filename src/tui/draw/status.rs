@@ -14,6 +14,7 @@ use crate::tui::app::App;
 use crate::tui::canvas::{Canvas, width};
 use crate::tui::layout::name_prompt::broken;
 use ratatui::layout::Rect;
+use std::borrow::Cow;
 
 /// Columns that a message keeps beside the source.
 const LEAST_MESSAGE: u16 = 40;
@@ -150,8 +151,19 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect, header: Rect)
         let bare = text.strip_suffix(hints[0]).unwrap_or(text);
         let forms = hints.map(|hint| format!("{bare}{hint}"));
         let whole = forms.iter().find(|form| bare.len() < text.len() && width(form) <= room);
-        x = canvas.put(x, y, room, whole.map_or(bare, String::as_str), *style);
+        let words = leading_words(whole.map_or(bare, String::as_str), room, app.glyphs.cut);
+        x = canvas.put(x, y, room, &words, *style);
     }
+}
+
+/// The first words that fit, with the mark of what is left out: a number that is cut is another number.
+fn leading_words<'a>(text: &'a str, room: u16, cut: &str) -> Cow<'a, str> {
+    let fits = |end: &usize| width(&text[..*end]) + width(cut) < room;
+    if width(text) <= room {
+        return Cow::Borrowed(text);
+    }
+    let mut ends = text.rmatch_indices(' ').map(|(i, _)| i);
+    ends.find(fits).map_or(Cow::Borrowed(text), |end| Cow::Owned(format!("{} {cut}", &text[..end])))
 }
 
 /// Finding of the worst resolver of the last seconds, and the number of the others.
@@ -180,4 +192,23 @@ fn past_keys(app: &App) -> String {
         format!("  {} {word}", commands.iter().map(label).collect::<Vec<_>>().join(" "))
     };
     keys.into_iter().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn message_is_cut_between_words() {
+        let text = "failed connects: 1,204/s to 10.0.0.78:11211";
+        for (room, want) in [
+            (43, text),
+            (42, "failed connects: 1,204/s to \u{2026}"),
+            (26, "failed connects: 1,204/s \u{2026}"),
+            (25, "failed connects: \u{2026}"),
+            (7, text),
+        ] {
+            assert_eq!(leading_words(text, room, "\u{2026}"), want, "{room}");
+        }
+    }
 }
