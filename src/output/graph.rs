@@ -21,7 +21,7 @@ fn edge_label(e: &MapEdge) -> String {
 
 /// Nodes that the edges of these rows name, by index.
 fn named_nodes(snap: &Snapshot, rows: &[u32]) -> Vec<u32> {
-    let edges = rows.iter().filter_map(|r| snap.map.edges.get(*r as usize));
+    let edges = rows.iter().filter_map(|r| snap.map().edges.get(*r as usize));
     let mut out: Vec<u32> = edges.flat_map(|e| [e.client, e.server]).collect();
     out.sort_unstable();
     out.dedup();
@@ -58,7 +58,7 @@ pub(super) fn write_dot(out: &mut dyn Write, snap: &Snapshot, rows: &[u32]) -> i
         "  rankdir=LR; node [shape=box, style=rounded, fontname=\"sans-serif\"]; edge [fontname=\"sans-serif\"];"
     )?;
     for n in named_nodes(snap, rows) {
-        let Some(node) = snap.map.nodes.get(n as usize) else { continue };
+        let Some(node) = snap.map().nodes.get(n as usize) else { continue };
         let shape = match node.kind {
             MapNodeKind::Container => ", shape=box3d",
             MapNodeKind::Remote | MapNodeKind::Remotes => ", shape=ellipse",
@@ -67,7 +67,7 @@ pub(super) fn write_dot(out: &mut dyn Write, snap: &Snapshot, rows: &[u32]) -> i
         };
         writeln!(out, "  n{n} [label={}{shape}];", dot_string(&node.name))?;
     }
-    for e in rows.iter().filter_map(|r| snap.map.edges.get(*r as usize)) {
+    for e in rows.iter().filter_map(|r| snap.map().edges.get(*r as usize)) {
         writeln!(out, "  n{} -> n{} [label={}];", e.client, e.server, dot_string(&edge_label(e)))?;
     }
     writeln!(out, "}}")
@@ -77,7 +77,7 @@ pub(super) fn write_dot(out: &mut dyn Write, snap: &Snapshot, rows: &[u32]) -> i
 pub(super) fn write_mermaid(out: &mut dyn Write, snap: &Snapshot, rows: &[u32]) -> io::Result<()> {
     writeln!(out, "flowchart LR")?;
     for n in named_nodes(snap, rows) {
-        let Some(node) = snap.map.nodes.get(n as usize) else { continue };
+        let Some(node) = snap.map().nodes.get(n as usize) else { continue };
         let (open, close) = match node.kind {
             MapNodeKind::Container => ("[[", "]]"),
             MapNodeKind::Remote | MapNodeKind::Remotes => ("([", "])"),
@@ -85,7 +85,7 @@ pub(super) fn write_mermaid(out: &mut dyn Write, snap: &Snapshot, rows: &[u32]) 
         };
         writeln!(out, "  n{n}{open}{}{close}", mermaid_string(&node.name))?;
     }
-    for e in rows.iter().filter_map(|r| snap.map.edges.get(*r as usize)) {
+    for e in rows.iter().filter_map(|r| snap.map().edges.get(*r as usize)) {
         writeln!(out, "  n{} -->|{}| n{}", e.client, mermaid_string(&edge_label(e)), e.server)?;
     }
     Ok(())
