@@ -39,6 +39,7 @@ struct Sums {
     clients: Vec<u32>,
     servers: Vec<u32>,
     sockets: Vec<u32>,
+    is_between_hosts: bool,
 }
 
 impl Sums {
@@ -56,6 +57,7 @@ impl Sums {
         self.clients.extend(o.clients);
         self.servers.extend(o.servers);
         self.sockets.extend(o.sockets);
+        self.is_between_hosts |= o.is_between_hosts;
     }
 }
 
@@ -146,6 +148,8 @@ type Others = FxHashMap<u32, Other>;
 /// Other end of a connection on another host.
 struct Other {
     node: MapNode,
+    /// Its local port.
+    port: u16,
     /// The connection is counted there.
     is_counted: bool,
 }
@@ -167,12 +171,13 @@ pub(super) fn collect_joined(hosts: &[Arc<Snapshot>]) {
     for ((host, snap), (links, wanted)) in (0u32..).zip(hosts).zip(links.iter().zip(&wanted)) {
         let other = |l: &HostLink| {
             let node = ends.get(&(l.host, l.peer))?.clone();
-            let there = hosts.get(l.host as usize)?.facts.get(l.peer as usize)?;
+            let there = hosts.get(l.host as usize)?;
             let serves = snap.facts.get(l.row as usize)?.direction == Direction::In;
-            let is_served = there.direction == Direction::In;
+            let is_served = there.facts.get(l.peer as usize)?.direction == Direction::In;
+            let port = there.get_socket(l.peer as usize)?.local.port;
             // Counted once, at the client.
             let is_counted = (serves && !is_served) || (serves == is_served && l.host < host);
-            Some((l.row, Other { node, is_counted }))
+            Some((l.row, Other { node, port, is_counted }))
         };
         if *wanted {
             snap.host_peers.set_map(|| collect_with(snap, &links.iter().filter_map(other).collect(), true));
@@ -222,6 +227,7 @@ fn collect_with(snap: &Snapshot, others: &Others, named_by_host: bool) -> Map {
             client_processes: sums.clients,
             server_processes: sums.servers,
             sockets: sums.sockets,
+            is_between_hosts: sums.is_between_hosts,
         });
     }
     let name = |n: u32| &nodes.all[n as usize];
@@ -265,6 +271,7 @@ fn connection(snap: &Snapshot, row: usize, others: &Others, nodes: &mut Nodes<'_
     let mut sums = Sums { connections: 1, ..Sums::default() };
     sums.states.add(s.state);
     sums.sockets.extend([row as u32].into_iter().chain(peer.map(|p| p as u32)));
+    sums.is_between_hosts = elsewhere.is_some();
     if peer.is_none() && elsewhere.is_none() {
         sums.addrs.insert(s.remote.addr);
     }
@@ -276,7 +283,8 @@ fn connection(snap: &Snapshot, row: usize, others: &Others, nodes: &mut Nodes<'_
     } else {
         (sums.to_server, sums.to_client) = (tx, rx);
         (sums.clients, sums.servers) = (processes(row), others);
-        ((own, other, s.proto, s.remote.port), sums)
+        // Through NAT the port of the service is that of its socket.
+        ((own, other, s.proto, elsewhere.map_or(s.remote.port, |o| o.port)), sums)
     })
 }
 

@@ -31,8 +31,8 @@ fn processes(
     list: &[u32],
     row: usize,
 ) -> Value<'static> {
-    let why =
-        if node(snap, row).kind.is_remote() { Missing::NotApplicable } else { Missing::NoVisibleProcess };
+    let is_elsewhere = node(snap, row).kind.is_remote() || edge(snap, row).is_between_hosts;
+    let why = if is_elsewhere { Missing::NotApplicable } else { Missing::NoVisibleProcess };
     match process_names(snap, list, why) {
         Value::Missing(m) => Value::Missing(m),
         v => Value::from(crate::format::exact(&v)),

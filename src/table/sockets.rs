@@ -43,9 +43,6 @@ const KEY: crate::format::column::SharedKeyFn = shared_key;
 const SKMEM: Needs = Needs::attrs(AttrSet::SKMEM);
 const INFO: Needs = Needs::RATES;
 
-/// Data by which both ends of a connection between hosts are joined.
-const JOINED: Needs = Needs::NAT.or(Needs::RATES);
-
 fn certainties() -> Vec<&'static str> {
     [true, false].map(certainty).into()
 }
@@ -323,13 +320,13 @@ const GENERAL: &[Column] = &[
         .called(&["other_process"]).needs(Needs::LOCAL_PEERS).wide(8, 14, 24).any(any_peer_process),
     Column::new("peer_host", "PEER HOST", Kind::Text, 31, peer_host,
         "Host at the remote end, if it is one of those of --host.").text_match(TextMatch::Whole)
-        .needs(JOINED).wide(6, 12, 30).protos(IP),
+        .needs(Needs::JOINED).wide(6, 12, 30).protos(IP),
     Column::new("peer_certainty", "PEER IS", Kind::Text, 56, peer_certainty,
         "Certainty that the remote end on another host is this one: certain or likely.")
-        .values(certainties).needs(JOINED).wide(6, 7, 7).protos(IP),
+        .values(certainties).needs(Needs::JOINED).wide(6, 7, 7).protos(IP),
     Column::new("peer_nat", "PEER NAT", Kind::Text, 56, peer_nat,
         "Host that translates addresses between this end and the one on another host.").text_match(TextMatch::Whole)
-        .needs(JOINED).wide(6, 12, 30).protos(IP),
+        .needs(Needs::JOINED).wide(6, 12, 30).protos(IP),
     Column::new("accept_pct", "ACCEPT%", Kind::Percent, 34, |s, r| {
         let l = s.socket(r);
         let limit_known = s.sample.backend.backend.reports_backlogs() && l.is_listener();

@@ -58,7 +58,7 @@ impl Hosts {
         Ok(Self { dir, _programs: programs })
     }
 
-    fn run(&self, args: &[&str]) -> Result<Output, String> {
+    pub(crate) fn run(&self, args: &[&str]) -> Result<Output, String> {
         run(self.dir.path(), args)
     }
 
