@@ -277,8 +277,7 @@ impl<'a> Join<'a> {
         if !self.is_overlapping(a, b) || self.is_absent(a)? || self.is_absent(b)? {
             return None;
         }
-        let evidence = Counters::new(self.snap(a.host)?, a.row as usize)
-            .evidence(&Counters::new(self.snap(b.host)?, b.row as usize));
+        let evidence = self.counters(a)?.evidence(&self.counters(b)?);
         let is_shared = |c: &Claim| match self.holders.get(&c.addr) {
             Some(Holder::One(host)) => *host != c.host,
             Some(Holder::Several) => true,
@@ -293,6 +292,13 @@ impl<'a> Join<'a> {
             return agree.then_some(false);
         }
         Some(agree || claims.iter().all(|c| c.addr.scope() == Scope::Public))
+    }
+
+    fn counters(&self, end: End) -> Option<Counters> {
+        let host = self.hosts.get(end.host as usize)?;
+        let counters = Counters::new(&host.snap, end.row as usize);
+        // Of a host that is late it is not known whether it is idle still.
+        Some(Counters { idle: counters.idle && host.late_s == 0, ..counters })
     }
 
     /// True if the namespace of a socket has other addresses than its own.

@@ -186,7 +186,7 @@ mod tests {
             assert_eq!(values(&view(&SOCKETS, filter, None), &snap, column), want, "{filter}");
         }
         let groups = view(&SOCKETS, "state:established", Some("peer_host")).arrange(&snap);
-        let mut titles: Vec<String> = groups.groups.iter().map(|g| g.title(&snap).into()).collect();
+        let mut titles: Vec<String> = groups.groups.iter().map(|g| g.title(&snap)).collect();
         titles.sort();
         assert_eq!(titles, ["db", "web"]);
     }

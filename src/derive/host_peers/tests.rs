@@ -91,7 +91,9 @@ fn public_addresses_are_certain_and_private_ones_likely_without_proof() {
     assert_eq!(with((9001, 700), (7000, 4000)), [""; 0], "no order of two polls makes these one connection");
     // Without the addresses of interfaces those of sockets are known.
     let mut hosts = public();
-    hosts.iter_mut().for_each(|h| h.sample.addresses.clear());
+    for h in &mut hosts {
+        h.sample.addresses.clear();
+    }
     assert_eq!(pairs(hosts), ["0/0 - 1/0 certain"]);
 }
 
