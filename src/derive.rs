@@ -14,6 +14,7 @@ mod forwards;
 pub mod host_peers;
 mod identity;
 mod limits;
+mod listener_filter;
 mod local_peer;
 mod map;
 mod nat_rules;

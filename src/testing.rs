@@ -69,6 +69,7 @@ pub(crate) fn port(local: Endpoint, sockets: &[u32], processes: &[u32]) -> Port 
         scope: local.addr.scope(),
         rx: None,
         tx: None,
+        filtered: None,
     }
 }
 

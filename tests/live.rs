@@ -84,6 +84,8 @@ mod hostile_rules;
 mod hosts;
 #[path = "live/limits.rs"]
 mod limits;
+#[path = "live/listener_filter.rs"]
+mod listener_filter;
 #[path = "live/netns.rs"]
 mod netns;
 #[path = "live/owners.rs"]
@@ -207,6 +209,9 @@ const CASES: &[Case] = cases! {
         rules_of_nft_and_iptables_match_nft_and_conntrack
         rules_of_iptables_legacy_are_numbered_as_iptables_does
         proxy_has_its_target_and_its_client
+    }
+    User listener_filter ["ip", "nft", "iptables-nft", "perl"] {
+        verdicts_agree_with_real_connections
     }
     User chains ["ip", "nft", "iptables-nft", "iptables-legacy", "socat", "perl", "busybox"] {
         rules_with_conditions_state_them

@@ -13,7 +13,7 @@ mod reader;
 
 use super::netlink::socket::{DumpError, NetlinkSocket};
 use crate::collect::netns::owner;
-use crate::model::{Family, FaultKind, FaultSubject, Netfilter, Sample};
+use crate::model::{Family, FaultKind, FaultSubject, Netfilter, Reads, Sample};
 use crate::privilege::{FIREWALL, raise};
 use budget::{Budget, FilledBy};
 use nft_ruleset::Which;
@@ -41,7 +41,8 @@ pub(crate) fn read(reader: &mut Reader, (netns, inode, name): (u16, u64, &str), 
             let nft_denied = own.clone().next().is_none();
             let translates =
                 own.flat_map(|r| &r.tables).flat_map(|t| &t.chains).any(|c| c.nat_hook().is_some());
-            let dump = iptables_legacy::read(netns, translates, &budget);
+            let wanted = translates || sample.wants.reads(Reads::FIREWALL);
+            let dump = iptables_legacy::read(netns, wanted, &budget);
             reader.settle(netns, by, bytes, &budget);
             sample.faults.add_many(FaultKind::Malformed, FaultSubject::IptablesRules, "", dump.malformed);
             netfilter.iptables.extend(dump.tables);

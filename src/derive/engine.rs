@@ -6,8 +6,8 @@ use super::forwarded::forwarded_rows;
 use super::identity::{self, NONE, RowPairs};
 use super::previous::Previous;
 use super::{
-    counter_window, dns, event_window, events, forwards, limits, local_peer, map, nat_rules, numbers, owners,
-    peers, ports, processes, units,
+    counter_window, dns, event_window, events, forwards, limits, listener_filter, local_peer, map, nat_rules,
+    numbers, owners, peers, ports, processes, units,
 };
 use crate::model::history::History;
 use crate::model::map::Map;
@@ -129,7 +129,7 @@ impl Engine {
             f.activity[7] = level(r.rx.unwrap_or(0.0) + r.tx.unwrap_or(0.0));
         }
         let mut peers = self.peers.assign_numbers(&sample, sockets);
-        let ports = ports::collect(&sample, sockets, &mut facts, &rates, &peers, &coverage);
+        let mut ports = ports::collect(&sample, sockets, &mut facts, &rates, &peers, &coverage);
         self.peers.collect(&mut peers, &sample, sockets, &facts, &rates);
         let (mut processes, sockets_of) = self.process_history.collect(&sample, sockets, &facts, &rates);
         let (units, unit_of_cgroup) = self.units.collect(&sample, &mut processes);
@@ -137,6 +137,9 @@ impl Engine {
         let forwards = sample.netfilter.as_ref().map(|netfilter| {
             let (rules, faults) = nat_rules::evaluate(&sample, netfilter);
             derive_faults.merge(faults);
+            if sample.wants.reads(Reads::FIREWALL) {
+                listener_filter::evaluate(&sample, netfilter, &rules, sockets, &mut ports);
+            }
             let context = forwards::Context {
                 sample: &sample,
                 sockets,

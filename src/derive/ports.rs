@@ -79,6 +79,7 @@ fn listening_endpoints(sample: &Sample, sockets: &[Socket], facts: &[SocketFacts
             scope: s.local.addr.scope(),
             rx: None,
             tx: None,
+            filtered: None,
         };
         let mut all_v6only = true;
         for row in same {

@@ -7,12 +7,14 @@
 //! ([`taken`]); it is indexed, so that the cost grows with the number of rules.
 
 mod action;
+pub(super) mod arrivals;
 pub(super) mod destination;
 mod evidence;
 pub(super) mod fields;
 pub(super) mod filter;
 pub(super) mod first_packet;
 pub(super) mod interval;
+pub(super) mod local_addresses;
 mod mark_versions;
 pub(super) mod marks;
 mod nft;

@@ -170,6 +170,14 @@ pub const FINDINGS: &[Finding] = &[
         check: Check::Socket(socket_rules::send_buffer_limited),
     },
     Finding {
+        name: "firewalled",
+        aliases: &[],
+        help: "Connections of other hosts do not reach this listener: accept its port before that rule, or bind it to loopback.",
+        topic: "port-forwarding",
+        severity: Level::Ok,
+        check: Check::Socket(socket_rules::firewalled),
+    },
+    Finding {
         name: "half-closed",
         aliases: &[],
         help: "This end has shut down sending and the peer has not closed: the connection and its descriptor stay open.",

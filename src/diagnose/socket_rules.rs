@@ -5,8 +5,9 @@ use super::state_age::in_state;
 use crate::format::{age, thousands};
 use crate::model::counter_window::CounterSnapshot;
 use crate::model::lang::{noop, tr};
+use crate::model::snapshot::Port;
 use crate::model::state_age::unread_s;
-use crate::model::{Missing, Proto, Snapshot, Socket, State, TimerKind};
+use crate::model::{FilterVerdict, Missing, Proto, Snapshot, Socket, State, TimerKind};
 use crate::msg;
 
 /// Seconds in `CLOSE_WAIT` or `FIN_WAIT2` that no application needs.
@@ -112,6 +113,16 @@ fn limited(
     let share = f64::from(waited_ms(&m)) / f64::from(m.busy_ms);
     (share >= LIMITED)
         .then(|| msg!("{} for {}% of busy time ({})", tr(by), format!("{:.0}", share * 100.0), when))
+}
+
+/// Rules stop every connection of another host. Known only where the firewall was read.
+pub(super) fn firewalled(snap: &Snapshot, row: usize) -> Option<String> {
+    let s = snap.socket(row);
+    let is_of = |p: &&Port| {
+        p.local == s.local && p.proto == s.proto && p.netns == s.id.netns && p.sockets.contains(&(row as u32))
+    };
+    let filtered = snap.ports.iter().filter(|_| s.serves()).find(is_of)?.filtered.as_ref()?;
+    (filtered.verdict == FilterVerdict::Stopped).then(|| msg!("new connections: {}", filtered.detail))
 }
 
 pub(super) fn accept_queue_full(snap: &Snapshot, row: usize) -> Option<String> {

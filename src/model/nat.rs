@@ -127,7 +127,7 @@ impl FilterVerdict {
     }
 }
 
-/// Result of the filter rules behind a translation (raw, mangle, filter, security; prerouting, input, forward, output,
+/// Result of the filter rules for packets to a listener, or behind a translation (raw, mangle, filter, security; prerouting, input, forward, output,
 /// postrouting) for the first packet of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filtered {
@@ -135,6 +135,18 @@ pub struct Filtered {
     pub verdict: FilterVerdict,
     /// Each rule that stops packets, after the packets that it stops; the reason if it is not evaluated.
     pub detail: Box<str>,
+}
+
+impl Filtered {
+    /// `accepted`, `dropped by ip filter FORWARD policy`, `partly: source=10.0.0.0/8 dropped by …`, `not evaluated: …`.
+    pub fn text(&self) -> String {
+        match self.verdict {
+            FilterVerdict::Accepted => "accepted".to_owned(),
+            FilterVerdict::Stopped => self.detail.to_string(),
+            FilterVerdict::Partly => format!("partly: {}", self.detail),
+            FilterVerdict::NotEvaluated => format!("not evaluated: {}", self.detail),
+        }
+    }
 }
 
 /// Forwards and forwarded connections derived from one sample.

@@ -25,7 +25,7 @@ use super::history::{History, Subject};
 use super::limit::{Alert, FullIn, Limit, SystemLimits, Unjudged};
 use super::map::Map;
 use super::nat::Pair;
-use super::nat::{Forward, Forwards};
+use super::nat::{Filtered, Forward, Forwards};
 use super::process::{FdKind, FdUsage, Owner, Process};
 use super::proto::Proto;
 use super::sample::{Flow, Sample, Stamp};
@@ -293,6 +293,8 @@ pub struct Port {
     pub rx: Option<f64>,
     /// Bytes sent per second by its connections.
     pub tx: Option<f64>,
+    /// Result of the filter rules of its namespace for connections of other hosts; `None` if they were not read, or on loopback.
+    pub filtered: Option<Filtered>,
 }
 
 /// Accept queue of one listener.

@@ -131,18 +131,20 @@ bitflags! {
         const HALTED = 1 << 17;
         /// Next hops that do not answer.
         const NEXT_HOPS = 1 << 18;
+        /// Firewall rules even if nothing translates addresses.
+        const FIREWALL = 1 << 19;
     }
 }
 
 impl Reads {
-    /// Adds dependencies: owners, descriptors and usage need processes, forwarded connections need conntrack.
+    /// Adds dependencies: owners, descriptors and usage need processes, forwarded connections and the firewall are read with the forwards.
     #[must_use]
     const fn with_implied(self) -> Self {
         let mut out = self;
         if self.intersects(Self::OWNERS.union(Self::FD_KINDS).union(Self::USAGE)) {
             out = out.union(Self::PROCESSES);
         }
-        if self.intersects(Self::FORWARDED) {
+        if self.intersects(Self::FORWARDED.union(Self::FIREWALL)) {
             out = out.union(Self::NAT);
         }
         if self.intersects(Self::DNS) {
@@ -194,6 +196,8 @@ impl Needs {
     pub const LOCAL_PEERS: Self = Self::reads(Reads::LOCAL_PEERS.union(Reads::OWNERS));
     /// Port forwards with the sockets and owners of both sides.
     pub const NAT: Self = Self::reads(Reads::NAT.union(Reads::LOCAL_PEERS).union(Reads::OWNERS));
+    /// Firewall in front of listeners.
+    pub const FIREWALL: Self = Self::reads(Reads::FIREWALL).or(Self::NAT);
     /// Resource limits of sockets, of their owners and of the kernel's tables.
     pub const LIMITS: Self = Self::reads(Reads::LIMITS.union(Reads::OWNERS).union(Reads::FD_KINDS))
         .or(Self::attrs(AttrSet::SKMEM))

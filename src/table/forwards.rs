@@ -5,9 +5,7 @@ use super::definition::{Grouping, Table, TableId};
 use crate::diagnose::finding::forward_diagnosis;
 use crate::diagnose::route;
 use crate::format::{Column, Kind, Needs, Role, TextMatch, Tone, Value};
-use crate::model::{
-    Container, Fault, FilterVerdict, Filtered, Forward, ForwardKind, Level, Missing, Snapshot,
-};
+use crate::model::{Container, Fault, FilterVerdict, Forward, ForwardKind, Level, Missing, Snapshot};
 
 const NAT: Needs = Needs::NAT;
 
@@ -82,16 +80,6 @@ fn no_process_reason(snap: &Snapshot, row: usize) -> Missing {
 fn hook(f: &Forward) -> Value<'_> {
     let names: Vec<&str> = f.hooks.names().collect();
     if names.is_empty() { na() } else { Value::from(names.join(", ")) }
-}
-
-/// `accepted`, `dropped by ip filter FORWARD policy`, `partly: source=10.0.0.0/8 dropped by …`, `not evaluated: …`.
-fn filter_text(f: &Filtered) -> String {
-    match f.verdict {
-        FilterVerdict::Accepted => "accepted".to_owned(),
-        FilterVerdict::Stopped => f.detail.to_string(),
-        FilterVerdict::Partly => format!("partly: {}", f.detail),
-        FilterVerdict::NotEvaluated => format!("not evaluated: {}", f.detail),
-    }
 }
 
 fn list_text(list: &[Box<str>]) -> Value<'_> {
@@ -194,7 +182,7 @@ static COLUMNS: &[Column] = &[
     Column::new("packets", "PACKETS", Kind::Text, 38,
         |s, r| Some(&forward(s, r).packets).filter(|p| !p.is_empty()).map_or_else(na, |p| Value::text(p)),
         "Packets that the rule translates, field by field; | between alternatives, ! before excluded values.").needs(NAT).wide(10, 20, 80),
-    Column::new("filter", "FILTER", Kind::Text, 39, |s, r| forward(s, r).filtered.as_ref().map_or_else(na, |f| Value::from(filter_text(f))),
+    Column::new("filter", "FILTER", Kind::Text, 39, |s, r| forward(s, r).filtered.as_ref().map_or_else(na, |f| Value::from(f.text())),
         "Filter rules behind the translation (raw, mangle, filter, security) for the first packet of a connection: accepted; dropped, rejected or queued, and by which rule; partly, with the packets that each rule stops, as in packets; or not evaluated, and why.")
         .called(&["firewall", "filtered"]).needs(NAT).wide(8, 20, 80).tone(|s, r| match forward(s, r).filtered.as_ref().map(|f| f.verdict) {
             Some(FilterVerdict::Stopped) => Tone::Critical,

@@ -7,9 +7,11 @@ use super::cell::{
 use super::definition::{Grouping, Table, TableId};
 use super::event_columns::event_column;
 use super::units::{self, unit_column};
-use crate::format::{Column, Gauge, Kind, Needs, Role, RowProtos, TextMatch, Value};
+use crate::format::{Column, Gauge, Kind, Needs, Role, RowProtos, TextMatch, Tone, Value};
 use crate::model::snapshot::Port;
-use crate::model::{AttrSet, Backend, Missing, Proto, ProtoSet, Reads, Snapshot, State};
+use crate::model::{
+    AttrSet, Backend, FaultKind, FilterVerdict, Missing, Proto, ProtoSet, Reads, Scope, Snapshot, State,
+};
 
 const RATES: Needs = Needs::RATES;
 
@@ -67,6 +69,19 @@ fn service(snap: &Snapshot, row: usize) -> Value<'_> {
 fn accept_limit(snap: &Snapshot, row: usize) -> Option<usize> {
     let p = snap.ports.get(row)?;
     listener_limit(snap, p.netns, p.proto, p.local, p.iface)
+}
+
+/// Result of the firewall for connections of other hosts.
+fn firewall(snap: &Snapshot, row: usize) -> Value<'_> {
+    let p = port(snap, row);
+    match &p.filtered {
+        Some(f) => Value::from(f.text()),
+        None if p.scope == Scope::Loopback => na(),
+        None if snap.faults().any(|f| f.kind == FaultKind::NotPermitted && f.subject.is_nat()) => {
+            Value::Missing(Missing::NotPermitted)
+        }
+        None => Value::Missing(Missing::NotRead),
+    }
 }
 
 /// The endpoint, a link-local one with its interface.
@@ -327,6 +342,22 @@ static COLUMNS: &[Column] = &[
     .values(scopes)
     .called(&["scope"])
     .wide(6, 10, 10),
+    Column::new(
+        "firewall",
+        "FIREWALL",
+        Kind::Text,
+        34,
+        firewall,
+        "Filter rules of its namespace (raw, mangle, filter; prerouting, input) for new connections of other hosts: accepted; dropped, rejected or queued, and by which rule; partly, with the packets that are accepted; or not evaluated, and why. Not what a router, a cloud provider or BPF programs drop.",
+    )
+    .called(&["filter", "filtered"])
+    .needs(Needs::FIREWALL)
+    .wide(8, 20, 80)
+    .tone(|s, r| match port(s, r).filtered.as_ref().map(|f| f.verdict) {
+        Some(FilterVerdict::Stopped) => Tone::Critical,
+        Some(FilterVerdict::NotEvaluated) => Tone::Warning,
+        _ => Tone::Plain,
+    }),
     Column::new(
         "sockets",
         "SOCKETS",

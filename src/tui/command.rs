@@ -229,6 +229,7 @@ commands! {
         "columns-toggle" ["space", "enter"] COLUMNS, "show/hide" 1, Action::Enter, "Show or hide the column";
         "columns-up" ["K", "shift-up"] COLUMNS, "up" 2, Action::MoveColumn(-1), "Move the column left";
         "columns-down" ["J", "shift-down"] COLUMNS, "down" 3, Action::MoveColumn(1), "Move the column right";
+        "columns-search" ["/"] COLUMNS, "search" 5, Action::SearchColumns, "Search for a column to show";
         "columns-reset" ["r"] COLUMNS, "reset" 4, Action::ResetColumns, "Restore the default columns";
         "choose" ["enter", "space"] PICK | ALERTS, "select" 1, Action::Enter, "Select this entry";
         "states" ["t"] TABLE, "states" 9, Action::FocusStates, "Select a state in the state bar to filter by; clicking one works too";

@@ -244,6 +244,8 @@ pub enum Action {
     ColumnList,
     /// Move a column in the list.
     MoveColumn(i8),
+    /// Search for a column to show.
+    SearchColumns,
     /// Restore the default columns.
     ResetColumns,
     /// Select the next (1) or previous cell of the row.

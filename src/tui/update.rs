@@ -96,6 +96,10 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
                 app.overlay = Some(Overlay::Columns(app.view_state_mut().move_column(at, by)));
             }
         }
+        Action::SearchColumns => {
+            let text = format!("{} ", overlay::palette::SHOW);
+            app.overlay = Some(Overlay::Palette { cursor: text.len(), text, at: 0 });
+        }
         Action::ResetColumns => app.view_state_mut().choose_columns(None),
         Action::MoveCell(by) => filter::move_cell(app, by),
         Action::FilterByCell(same) => filter::by_cell(app, same),

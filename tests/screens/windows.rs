@@ -162,3 +162,13 @@ fn time_of_the_top_alert_is_whole_or_left_out() {
         assert!(alert.is_some_and(|text| !text.contains('\u{2026}')), "{size}:\n{screen}");
     }
 }
+
+#[test]
+fn search_in_the_column_list_shows_a_column() {
+    let list = Screen::new(80, 24).press("2c").show();
+    assert!(list.contains("/ search"), "{list}");
+    let searching = Screen::new(160, 24).press("2c/firew").show();
+    assert!(searching.contains("show firewall"), "{searching}");
+    let shown = Screen::new(160, 24).press("2c/firew<enter>").show();
+    assert!(shown.contains("FIREWALL"), "{shown}");
+}

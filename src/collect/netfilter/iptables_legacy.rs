@@ -96,11 +96,11 @@ pub(super) fn translates() -> bool {
     [false, true].into_iter().any(|v6| names(v6).is_ok_and(|n| n.lines().any(|t| t == NAT)))
 }
 
-/// Reads the tables of the namespace of the calling thread; none if nothing translates addresses, in `nf_tables` either.
+/// Reads the tables of the namespace of the calling thread; unless `wanted` none if they do not translate addresses.
 /// A family has all of its tables or none: the rules of the others would seem to decide alone.
-pub(super) fn read(netns: u16, nft_translates: bool, budget: &Budget) -> Dump {
+pub(super) fn read(netns: u16, wanted: bool, budget: &Budget) -> Dump {
     let mut out = Dump::default();
-    if !nft_translates && [false, true].into_iter().all(|v6| names(v6).is_ok()) && !translates() {
+    if !wanted && [false, true].into_iter().all(|v6| names(v6).is_ok()) && !translates() {
         return out;
     }
     for family in [Family::Inet, Family::Inet6] {

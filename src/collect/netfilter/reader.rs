@@ -4,7 +4,7 @@ use super::add_fault;
 use super::budget::{Budget, FilledBy};
 use super::nft_ruleset::{self, Dump, Which};
 use crate::collect::netlink::socket::NetlinkSocket;
-use crate::model::{FaultKind, FaultSubject, Sample, nft};
+use crate::model::{FaultKind, FaultSubject, Reads, Sample, nft};
 use rustc_hash::FxHashMap;
 use std::time::{Duration, Instant};
 
@@ -90,10 +90,12 @@ impl Reader {
         if now < known.retry_ns {
             return late(known, name, sample);
         }
-        let mut read = nft_ruleset::read(socket, netns, budget, Which::OfForwards);
+        let all = sample.wants.reads(Reads::FIREWALL);
+        let which = if all { Which::All } else { Which::OfForwards };
+        let mut read = nft_ruleset::read(socket, netns, budget, which);
         if read.as_ref().is_ok_and(|d| d.interrupted && !d.late) {
             sample.faults.add(FaultKind::Interrupted, FaultSubject::NftRules, "");
-            read = nft_ruleset::read(socket, netns, budget, Which::OfForwards);
+            read = nft_ruleset::read(socket, netns, budget, which);
         }
         match read {
             Ok(Dump { late: true, .. }) => {

@@ -6,6 +6,7 @@ use crate::derive::ruleset::destination::{NewAddr, NewDestination, NewPorts};
 use crate::derive::ruleset::fields::{Fields, Form};
 use crate::derive::ruleset::filter::{Translated, follow};
 use crate::derive::ruleset::interval::{Intervals, Span};
+use crate::derive::ruleset::local_addresses;
 use crate::derive::ruleset::marks::MarksNow;
 use crate::derive::ruleset::packets::{Field, PacketBox};
 use crate::derive::ruleset::program::{Program, RuleId};
@@ -92,12 +93,7 @@ fn cells(values: &Intervals, all: &Intervals, is_addr: bool, v6: bool) -> Cells 
 
 impl Rows {
     pub(super) fn new(netns: u16, sample: &Sample, max: usize) -> Self {
-        let own = || sample.addresses.iter().filter(|(n, _)| *n == netns).map(|(_, a)| a);
-        let family = |v6: bool, loopback: Span| {
-            let of_family = own().filter(|a| a.is_v4() != v6).map(text::address_value).map(|a| (a, a));
-            Intervals::union_of(of_family.chain([loopback]).collect())
-        };
-        let local = own().next().map(|_| [family(false, (0x7f00_0000, 0x7fff_ffff)), family(true, (1, 1))]);
+        let local = local_addresses::of(&sample.addresses, netns);
         Self { netns, local, all: Vec::new(), index: FxHashMap::default(), max, complete: true }
     }
 

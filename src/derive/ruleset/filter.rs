@@ -78,8 +78,8 @@ pub(in crate::derive) struct Decisions {
     pub(in crate::derive) passed: Vec<PacketBox>,
     /// Verdicts of the last base chain that accepts; packets that none of them has were accepted by its policy.
     pub(in crate::derive) accepted: Vec<Decision>,
-    /// A rule takes some of them out of connection tracking.
-    pub(in crate::derive) untracked: bool,
+    /// Packets that a rule takes out of connection tracking.
+    pub(in crate::derive) untracked: Vec<PacketBox>,
     /// False if the evaluation ran out of its limits: verdicts are missing.
     pub(in crate::derive) complete: bool,
 }
@@ -95,7 +95,7 @@ pub(in crate::derive) fn decisions(
         stopped: Vec::new(),
         passed: packets,
         accepted: Vec::new(),
-        untracked: false,
+        untracked: Vec::new(),
         complete: true,
     };
     let stages = evaluation.program.stages(pass.hook, family, &|base| pass.has_chain(base));
@@ -121,15 +121,22 @@ pub(in crate::derive) fn decisions(
     let entering = Entering { entry, family, is_tracked: !pass.is_early };
     let (accepted, untracked) = (&mut out.accepted, &mut out.untracked);
     let passed = run(evaluation, &stages, entering, &mut |outcome, _| {
-        *untracked |= outcome.verdict == Verdict::Untracked;
         if outcome.verdict == Verdict::Accept && Some(outcome.rule.chain as usize) != last {
             return;
         }
-        if outcome.verdict == Verdict::Accept {
-            let parts = outcome.packets.iter().flat_map(|b| left(outcome.taken, b, 0).packets);
-            let decision =
-                |b: PacketBox| Decision { packets: plain(&b), verdict: Verdict::Accept, rule: outcome.rule };
-            accepted.extend(parts.map(decision));
+        let parts = || outcome.packets.iter().flat_map(|b| left(outcome.taken, b, 0).packets);
+        match outcome.verdict {
+            Verdict::Accept => {
+                let decision = |b: PacketBox| Decision {
+                    packets: plain(&b),
+                    verdict: Verdict::Accept,
+                    rule: outcome.rule,
+                };
+                accepted.extend(parts().map(decision));
+            }
+            // Their state at that rule is not the one that later hooks see.
+            Verdict::Untracked => untracked.extend(parts().map(|b| plain(&b).without(Field::CT_STATE))),
+            _ => {}
         }
     });
     out.complete = passed.complete && passed.exact;

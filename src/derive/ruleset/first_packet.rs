@@ -140,6 +140,13 @@ impl Facts<'_> {
         }
     }
 
+    /// The packet as a box of a hook, with the fields that are known beside those of the header.
+    pub(super) fn packets(&self, hook: u32, untracked: bool, fields: &mut Fields) -> PacketBox {
+        let mut out = self.entry(hook, untracked);
+        self.narrow(&mut out, fields);
+        out
+    }
+
     /// The rules of a hook for this packet.
     pub(in crate::derive) fn pass(
         &self,
@@ -147,8 +154,7 @@ impl Facts<'_> {
         pass: HookPass,
         untracked: bool,
     ) -> HookResult {
-        let mut entry = self.entry(pass.hook, untracked);
-        self.narrow(&mut entry, evaluation.fields);
+        let entry = self.packets(pass.hook, untracked, evaluation.fields);
         let found = decisions(evaluation, self.family, pass, vec![entry.clone()]);
         let known = Known::new(&entry, evaluation.fields);
         let may_pass = found.passed.iter().any(|p| known.conditions(p, evaluation.fields, self.v6).is_some());
@@ -176,7 +182,7 @@ impl Facts<'_> {
         HookResult {
             may_pass: may_pass || hits.is_empty(),
             hits,
-            untracked: found.untracked,
+            untracked: !found.untracked.is_empty(),
             complete: found.complete,
         }
     }
@@ -191,8 +197,7 @@ impl Facts<'_> {
         if stages.is_empty() {
             return Some(Translations { found: Vec::new(), may_stay: true });
         }
-        let mut entry = self.entry(hook, false);
-        self.narrow(&mut entry, evaluation.fields);
+        let entry = self.packets(hook, false, evaluation.fields);
         let packets = Entering { entry: vec![entry.clone()], family: self.family, is_tracked: true };
         let mut found: Vec<(RuleId, NewDestination, PacketBox)> = Vec::new();
         let passed = run(evaluation, &stages, packets, &mut |outcome, _| {
@@ -245,13 +250,13 @@ impl Facts<'_> {
 }
 
 /// Values that are known of a packet, also of parts of fields.
-struct Known<'a> {
+pub(super) struct Known<'a> {
     entry: &'a PacketBox,
     values: FxHashMap<u32, u128>,
 }
 
 impl<'a> Known<'a> {
-    fn new(entry: &'a PacketBox, fields: &Fields) -> Self {
+    pub(super) fn new(entry: &'a PacketBox, fields: &Fields) -> Self {
         let single = |(f, v): &(Field, Intervals)| Some((f.id, v.single()?));
         let mut values: FxHashMap<u32, u128> = entry.fields().iter().filter_map(single).collect();
         for (id, base, mask, xor) in fields.masked_fields() {
@@ -268,7 +273,7 @@ impl<'a> Known<'a> {
     }
 
     /// The conditions of a part that are not known to hold, in words; `None` if one is known not to hold.
-    fn conditions(&self, part: &PacketBox, fields: &Fields, v6: bool) -> Option<String> {
+    pub(super) fn conditions(&self, part: &PacketBox, fields: &Fields, v6: bool) -> Option<String> {
         let mut open = PacketBox::default();
         for (field, values) in part.fields() {
             match self.values.get(&field.id) {

@@ -159,6 +159,21 @@ impl PacketBox {
         }
     }
 
+    /// The packets of both, if they differ in at most one field.
+    pub(super) fn joined(&self, other: &Self) -> Option<Self> {
+        let mut all = self.fields.iter().chain(&other.fields).map(|(f, _)| *f);
+        let mut differing = all.by_ref().filter(|f| self.values(*f) != other.values(*f));
+        let Some(field) = differing.next() else { return Some(self.clone()) };
+        if differing.any(|f| f != field) {
+            return None;
+        }
+        let spans =
+            [self.values(field), other.values(field)].iter().flat_map(|v| v.spans().to_vec()).collect();
+        let mut out = self.clone();
+        out.set(field, Intervals::union_of(spans));
+        Some(out)
+    }
+
     pub(in crate::derive) fn intersects(&self, other: &Self) -> bool {
         other.fields.iter().all(|(f, v)| self.get(*f).is_none_or(|mine| mine.intersects(v)))
     }

@@ -11,7 +11,7 @@ pub(super) fn list(app: &App, at: usize) -> List {
         ..Entry::new(c.name, tr(c.help))
     };
     let entries = app.view_state().choices().into_iter().map(entry).collect();
-    List::new(tr("columns   space show/hide   J K move   r reset"), at, entries)
+    List::new(tr("columns   space show/hide   / search   J K move   r reset"), at, entries)
 }
 
 /// Shows or hides the column.

@@ -22,6 +22,8 @@ use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
 use ratatui::layout::{Position, Rect};
 
+/// Word before the name of a column that is not shown.
+pub(crate) const SHOW: &str = "show";
 /// Maximum height, with the input line.
 const MOST: u16 = 18;
 
@@ -140,7 +142,7 @@ fn all(app: &App) -> Vec<Found> {
         out.push(bare(Target::Saved(name.clone()), name, &text));
     }
     for (column, shown) in app.view_state().choices() {
-        let word = if shown { "hide" } else { "show" };
+        let word = if shown { "hide" } else { SHOW };
         out.push(bare(Target::Turn(column), format!("{word} {}", column.name), tr(column.help)));
     }
     for column in app.view_state().view.table.columns {
