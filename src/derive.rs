@@ -11,6 +11,7 @@ mod event_window;
 mod events;
 mod forwarded;
 mod forwards;
+pub mod host_peers;
 mod identity;
 mod limits;
 mod listener_filter;

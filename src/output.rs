@@ -16,7 +16,7 @@ pub mod stored;
 pub mod table;
 mod timed;
 
-use crate::model::Snapshot;
+use crate::model::map::Map;
 pub use differences::Differences;
 pub use event::Event;
 pub use grid::{Grid, HostRows, JsonHead, JsonKeys, Listing, Rows};
@@ -70,10 +70,10 @@ pub fn write(out: &mut dyn Write, format: Format, list: &Listing<'_>) -> io::Res
 }
 
 /// Writes edges of the map as a graph.
-pub fn write_graph(out: &mut dyn Write, format: Format, snap: &Snapshot, rows: &[u32]) -> io::Result<()> {
+pub fn write_graph(out: &mut dyn Write, format: Format, map: &Map, rows: &[u32]) -> io::Result<()> {
     if format == Format::Mermaid {
-        graph::write_mermaid(out, snap, rows)
+        graph::write_mermaid(out, map, rows)
     } else {
-        graph::write_dot(out, snap, rows)
+        graph::write_dot(out, map, rows)
     }
 }

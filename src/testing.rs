@@ -166,6 +166,7 @@ pub(crate) fn snapshot(rows: Vec<Row>, processes: Vec<Process>, names: &[&str]) 
         rates,
         counters: Vec::new(),
         local_peers: Vec::new(),
+        host_peers: Arc::default(),
         last_owners: Vec::new(),
         limits: Vec::new(),
         unjudged: Vec::new(),

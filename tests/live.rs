@@ -72,6 +72,8 @@ mod forwards;
 mod habits;
 #[path = "live/holders.rs"]
 mod holders;
+#[path = "live/host_peers.rs"]
+mod host_peers;
 #[path = "live/host_screen.rs"]
 mod host_screen;
 #[path = "live/hostile_names.rs"]
@@ -232,6 +234,11 @@ const CASES: &[Case] = cases! {
         bash_completes_values
         fish_completes_values
         zsh_loads_the_completion
+    }
+    Root host_peers ["ip", "perl", "nft", "ss"] {
+        ends_of_connections_are_joined_across_hosts
+        map_has_one_edge_between_two_hosts
+        dashboard_leads_to_the_other_host
     }
     Root host_screen ["ip", "perl"] {
         stalled_and_killed_hosts_disturb_no_other

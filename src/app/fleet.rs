@@ -12,6 +12,7 @@ use super::{copy_agent, environment};
 use crate::cli::{Plan, UsageError};
 use crate::collect::remote::{Remote, RemoteEnd, SshCommand, check_host, share_of_memory};
 use crate::derive::Engine;
+use crate::derive::host_peers::{self, JoinedHost};
 use crate::model::{AlertRules, Hosts, Sample, Services, Snapshot, Wants};
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
@@ -183,7 +184,12 @@ impl Fleet {
             sample.hosts = Arc::clone(&hosts);
             Some((i, self.members.get_mut(i)?.engine.step(sample)))
         };
-        samples.into_iter().filter_map(step).collect()
+        let polled: Vec<(usize, Arc<Snapshot>)> = samples.into_iter().filter_map(step).collect();
+        if polled.len() > 1 && host_peers::is_wanted(&self.wants) {
+            let joined = polled.iter().map(|(_, snap)| JoinedHost { snap: Arc::clone(snap), late_s: 0 });
+            host_peers::join(&joined.collect::<Vec<_>>());
+        }
+        polled
     }
 }
 

@@ -3,15 +3,17 @@
 use super::exit_status::{ExitStatus, RunError};
 use super::fleet::Fleet;
 use super::list::{WAIT_INTERVAL, read_errors, unavailable};
-use super::listing::{self, resolve_all_hosts, resolve_hosts, view, wants};
+use super::listing::{self, resolve_all_hosts, resolve_hosts, view};
 use super::print::print_error;
 use super::watch::{Events, is_closed_within};
+use crate::cli::Plan;
 use crate::cli::list_plan::{ListPlan, Wait};
-use crate::cli::{Plan, UsageError};
 use crate::diagnose::visibility::hidden;
 use crate::format::{Style, duration};
-use crate::model::{Snapshot, StateSet, Verify, Wants};
-use crate::output::{Format, Grid, HostRows};
+use crate::model::map::Map;
+use crate::model::{Needs, Snapshot, StateSet, Verify, Wants};
+use crate::output::{self, Format, Grid, HostRows};
+use crate::table::TableId;
 use crate::view::Arranged;
 use crate::view::sort;
 use crate::view::summary::{Summary, Totals};
@@ -20,13 +22,17 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// Data that a listing must read of several hosts: a map joins the connections between them.
+fn wants(list: &ListPlan) -> Wants {
+    let mut out = listing::wants(list);
+    if list.table.id == TableId::Map {
+        out.needs |= Needs::JOINED;
+    }
+    out
+}
+
 /// Prints the listing once.
 pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> {
-    if list.format.is_graph() {
-        return Err(
-            UsageError("--host: a graph is of one machine: use table, json, ndjson or csv".into()).into()
-        );
-    }
     if let Some(every) = list.watch {
         return watch(plan, list, every);
     }
@@ -102,6 +108,15 @@ fn write(
 ) -> Result<ExitStatus, RunError> {
     let limit = [list.top, height].into_iter().flatten().min();
     let (arranged, mut rows) = merged(list, snaps);
+    if list.format.is_graph() && !list.count {
+        rows.truncate(limit.unwrap_or(usize::MAX));
+        let edges =
+            rows.iter().filter_map(|(host, row)| Some((snaps.get(*host as usize)?.map(), *row as usize)));
+        let map = Map::of_edges(edges);
+        let all: Vec<u32> = (0..map.edges.len() as u32).collect();
+        output::write_graph(out, list.format, &map, &all).map_err(RunError::stdout)?;
+        return Ok(if all.is_empty() { ExitStatus::NoMatch } else { ExitStatus::Success });
+    }
     let mut columns = list.columns_of(snaps.iter().map(|snap| &**snap));
     let optional = listing::optional_columns(list);
     columns.extend(&optional);

@@ -6,6 +6,7 @@ use super::fleet::{BACKOFF, CONNECT, Connection};
 use super::panic_report;
 use crate::collect::remote::{Remote, RemoteEnd, SshCommand};
 use crate::derive::Engine;
+use crate::derive::host_peers::{self, JoinedHost};
 use crate::model::snapshot::{HostState, RemoteHost, Viewer};
 use crate::model::{AlertRules, Hosts, Sample, Services, Snapshot, Stamp, StateCounts, Wants};
 use std::io;
@@ -307,6 +308,17 @@ fn now() -> Stamp {
     Stamp { boot_ns: ns(rustix::time::ClockId::Boottime), unix_ns: ns(rustix::time::ClockId::Realtime) }
 }
 
+/// Joins the connections between hosts.
+fn join(hosts: &[RemoteHost], interval: Duration) {
+    // A host in time can have answered that long ago.
+    let in_time_s = (interval * 2 + GRACE).as_secs();
+    let joined = hosts.iter().map(|h| JoinedHost {
+        snap: Arc::clone(&h.snap),
+        late_s: if h.is_late() { h.age_s.saturating_sub(in_time_s) } else { 0 },
+    });
+    host_peers::join(&joined.collect::<Vec<_>>());
+}
+
 /// Merges the last snapshots whenever hosts have answered, and every second while one is late.
 fn merge(shared: &Shared, names: &[Arc<str>], common: &Common, mut send: impl FnMut(Snapshot) -> bool) {
     let label: Arc<str> = match names {
@@ -319,7 +331,7 @@ fn merge(shared: &Shared, names: &[Arc<str>], common: &Common, mut send: impl Fn
     let mut merged_at: Option<Instant> = None;
     for seq in 1.. {
         let mut posts = lock(&shared.posts);
-        let hosts: Vec<RemoteHost> = loop {
+        let (hosts, interval): (Vec<RemoteHost>, Duration) = loop {
             if shared.is_stopped() {
                 return;
             }
@@ -336,7 +348,7 @@ fn merge(shared: &Shared, names: &[Arc<str>], common: &Common, mut send: impl Fn
             let changed = hosts.iter().map(|h| h.state).ne(states.iter().copied());
             let ticked = merged_at.is_none_or(|t| now.saturating_duration_since(t) >= TICK);
             if gathered || changed || (ticked && hosts.iter().any(RemoteHost::is_late)) {
-                break hosts;
+                break (hosts, interval);
             }
             let pause = if fresh_since.is_some() { GATHER / 4 } else { TICK };
             posts = shared.posted.wait_timeout(posts, pause).unwrap_or_else(PoisonError::into_inner).0;
@@ -356,6 +368,9 @@ fn merge(shared: &Shared, names: &[Arc<str>], common: &Common, mut send: impl Fn
             names: Arc::clone(&common.names),
             history: Arc::clone(&history),
         };
+        if hosts.iter().any(|h| h.is_new) && host_peers::is_wanted(&viewer.wants) {
+            join(&hosts, interval);
+        }
         let snap = Snapshot::merge(viewer, hosts);
         if is_round {
             history = Arc::clone(&snap.history);

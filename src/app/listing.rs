@@ -125,7 +125,7 @@ pub(super) fn write(
     if list.format.is_graph() && !list.count {
         let status = if grid.is_empty() { ExitStatus::NoMatch } else { ExitStatus::Success };
         let rows = &arranged.rows[..arranged.rows.len().min(limit)];
-        output::write_graph(out, list.format, snap, rows).map_err(RunError::stdout)?;
+        output::write_graph(out, list.format, snap.map(), rows).map_err(RunError::stdout)?;
         return Ok(status);
     }
     write_grid(out, plan, list, grid, Some(snap), optional.len())

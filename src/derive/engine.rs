@@ -219,6 +219,7 @@ impl Engine {
             rates,
             counters,
             local_peers,
+            host_peers: Arc::default(),
             last_owners: former,
             sockets_of,
             processes,

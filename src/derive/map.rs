@@ -1,10 +1,11 @@
 //! Map of who talks to whom: connections added up by client, server and service port.
 
 use crate::model::map::{Map, MapEdge, MapNode, MapNodeKind};
-use crate::model::snapshot::Direction;
+use crate::model::snapshot::{Direction, HostLink};
 use crate::model::{Addr, Proto, Rates, Reads, Scope, Snapshot, State, StateCounts};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::hash_map::Entry;
+use std::sync::Arc;
 
 /// Most remote addresses of one service, or that one client connects to at one port, with an edge each.
 const MAX_ADDRESSES: usize = 8;
@@ -38,6 +39,7 @@ struct Sums {
     clients: Vec<u32>,
     servers: Vec<u32>,
     sockets: Vec<u32>,
+    is_between_hosts: bool,
 }
 
 impl Sums {
@@ -55,12 +57,15 @@ impl Sums {
         self.clients.extend(o.clients);
         self.servers.extend(o.servers);
         self.sockets.extend(o.sockets);
+        self.is_between_hosts |= o.is_between_hosts;
     }
 }
 
 /// Nodes of this host by the first process that owns a socket.
 struct Nodes<'a> {
     snap: &'a Snapshot,
+    /// Names begin with that of the host.
+    named_by_host: bool,
     all: Vec<MapNode>,
     index: FxHashMap<MapNode, u32>,
     by_process: FxHashMap<u32, u32>,
@@ -76,7 +81,18 @@ fn listeners(snap: &Snapshot) -> FxHashMap<(u16, Proto, u16), u32> {
     by_port.rev().collect()
 }
 
-impl Nodes<'_> {
+impl<'a> Nodes<'a> {
+    fn new(snap: &'a Snapshot, named_by_host: bool) -> Self {
+        Self {
+            snap,
+            named_by_host,
+            all: Vec::new(),
+            index: FxHashMap::default(),
+            by_process: FxHashMap::default(),
+            listeners: listeners(snap),
+        }
+    }
+
     fn number(&mut self, node: MapNode) -> u32 {
         match self.index.entry(node) {
             Entry::Occupied(e) => *e.get(),
@@ -106,7 +122,8 @@ impl Nodes<'_> {
             None => snap.unit_of(row),
         };
         let service = || unit?.name.as_deref().filter(|n| n.strip_suffix(".scope").is_none());
-        let node = |kind, name: &str| MapNode { kind, name: name.into() };
+        let host = if self.named_by_host { format!("{}/", snap.sample.host) } else { String::new() };
+        let node = |kind, name: &str| MapNode { kind, name: format!("{host}{name}").into() };
         let node = if let Some(c) = unit.and_then(|u| u.container.as_ref()) {
             node(MapNodeKind::Container, c.label())
         } else if let Some(name) = service() {
@@ -125,18 +142,59 @@ impl Nodes<'_> {
     }
 }
 
+/// Nodes of other hosts by the rows of this host whose connections they have, and whether they serve.
+type Others = FxHashMap<u32, Other>;
+
+/// Other end of a connection on another host.
+struct Other {
+    node: MapNode,
+    /// Its local port.
+    port: u16,
+    /// The connection is counted there.
+    is_counted: bool,
+}
+
+/// Derives the maps of several hosts whose connections were joined: nodes have the name of their host before their own, and
+/// a connection between two hosts is an edge of the host of its client. Linear in their sockets.
+pub(super) fn collect_joined(hosts: &[Arc<Snapshot>]) {
+    let wanted: Vec<bool> = hosts.iter().map(|h| is_wanted(h)).collect();
+    let links: Vec<Vec<HostLink>> = hosts.iter().map(|h| h.host_peers.links()).collect();
+    // The end of each link as a node, by host and row.
+    let mut ends: FxHashMap<(u32, u32), MapNode> = FxHashMap::default();
+    for ((host, snap), (links, wanted)) in (0u32..).zip(hosts).zip(links.iter().zip(&wanted)) {
+        let mut nodes = Nodes::new(snap, true);
+        for link in links.iter().filter(|_| *wanted) {
+            let node = nodes.socket_node(link.row as usize);
+            ends.insert((host, link.row), nodes.all[node as usize].clone());
+        }
+    }
+    for ((host, snap), (links, wanted)) in (0u32..).zip(hosts).zip(links.iter().zip(&wanted)) {
+        let other = |l: &HostLink| {
+            let node = ends.get(&(l.host, l.peer))?.clone();
+            let there = hosts.get(l.host as usize)?;
+            let serves = snap.facts.get(l.row as usize)?.direction == Direction::In;
+            let is_served = there.facts.get(l.peer as usize)?.direction == Direction::In;
+            let port = there.get_socket(l.peer as usize)?.local.port;
+            // Counted once, at the client.
+            let is_counted = (serves && !is_served) || (serves == is_served && l.host < host);
+            Some((l.row, Other { node, port, is_counted }))
+        };
+        if *wanted {
+            snap.host_peers.set_map(|| collect_with(snap, &links.iter().filter_map(other).collect(), true));
+        }
+    }
+}
+
 /// Derives the map of a snapshot. Linear in its sockets.
 pub(super) fn collect(snap: &Snapshot) -> Map {
-    let mut nodes = Nodes {
-        snap,
-        all: Vec::new(),
-        index: FxHashMap::default(),
-        by_process: FxHashMap::default(),
-        listeners: listeners(snap),
-    };
+    collect_with(snap, &Others::default(), false)
+}
+
+fn collect_with(snap: &Snapshot, others: &Others, named_by_host: bool) -> Map {
+    let mut nodes = Nodes::new(snap, named_by_host);
     let mut edges: FxHashMap<Key, Sums> = FxHashMap::default();
     for row in 0..snap.live {
-        if let Some((key, sums)) = connection(snap, row, &mut nodes) {
+        if let Some((key, sums)) = connection(snap, row, others, &mut nodes) {
             edges.entry(key).or_default().merge(sums);
         }
     }
@@ -169,6 +227,7 @@ pub(super) fn collect(snap: &Snapshot) -> Map {
             client_processes: sums.clients,
             server_processes: sums.servers,
             sockets: sums.sockets,
+            is_between_hosts: sums.is_between_hosts,
         });
     }
     let name = |n: u32| &nodes.all[n as usize];
@@ -181,7 +240,7 @@ pub(super) fn collect(snap: &Snapshot) -> Map {
 }
 
 /// The edge of a connection and its part of the sums; `None` for what is no connection, or is counted at its peer.
-fn connection(snap: &Snapshot, row: usize, nodes: &mut Nodes<'_>) -> Option<(Key, Sums)> {
+fn connection(snap: &Snapshot, row: usize, others: &Others, nodes: &mut Nodes<'_>) -> Option<(Key, Sums)> {
     let s = snap.socket(row);
     let is_open = !matches!(s.state, State::Listen | State::TimeWait | State::Closed | State::Forwarded);
     if !s.proto.is_inet() || s.remote.is_none() || !is_open {
@@ -196,15 +255,24 @@ fn connection(snap: &Snapshot, row: usize, nodes: &mut Nodes<'_>) -> Option<(Key
             return None;
         }
     }
+    let elsewhere = others.get(&(row as u32)).filter(|_| peer.is_none());
+    if elsewhere.is_some_and(|o| o.is_counted) {
+        return None;
+    }
     let own = End::Local(nodes.socket_node(row));
-    let other = peer.map_or(End::Remote(s.remote.addr), |p| End::Local(nodes.socket_node(p)));
+    let other = match (peer, elsewhere) {
+        (Some(p), _) => End::Local(nodes.socket_node(p)),
+        (None, Some(o)) => End::Local(nodes.number(o.node.clone())),
+        (None, None) => End::Remote(s.remote.addr),
+    };
     let processes = |row: usize| snap.owners(row).iter().map(|o| o.process).collect::<Vec<_>>();
     let Rates { rx, tx, .. } = snap.rates(row);
     let (rx, tx) = (rx.map(f64::from), tx.map(f64::from));
     let mut sums = Sums { connections: 1, ..Sums::default() };
     sums.states.add(s.state);
     sums.sockets.extend([row as u32].into_iter().chain(peer.map(|p| p as u32)));
-    if peer.is_none() {
+    sums.is_between_hosts = elsewhere.is_some();
+    if peer.is_none() && elsewhere.is_none() {
         sums.addrs.insert(s.remote.addr);
     }
     let others = peer.map_or_else(Vec::new, processes);
@@ -215,7 +283,8 @@ fn connection(snap: &Snapshot, row: usize, nodes: &mut Nodes<'_>) -> Option<(Key
     } else {
         (sums.to_server, sums.to_client) = (tx, rx);
         (sums.clients, sums.servers) = (processes(row), others);
-        ((own, other, s.proto, s.remote.port), sums)
+        // Through NAT the port of the service is that of its socket.
+        ((own, other, s.proto, elsewhere.map_or(s.remote.port, |o| o.port)), sums)
     })
 }
 
@@ -334,6 +403,30 @@ mod tests {
         let many = lines(&snap(clients(50)));
         assert_eq!(many.len(), 2, "{many:?}");
         assert!(many[0].ends_with("-> unit nginx.service:443 50 5000/45000 50"), "{many:?}");
+    }
+
+    #[test]
+    fn connection_between_hosts_is_one_edge_of_the_host_of_its_client() {
+        let on = |host: &str, row: Row, comm: &str| {
+            let mut snap = snapshot(vec![row], vec![process(10, comm, 0, 1, 9)], &[]);
+            snap.sample.host = host.into();
+            snap.sample.wants.needs |= crate::model::Needs::LOCAL_PEERS | crate::model::Needs::CGROUPS;
+            Arc::new(snap)
+        };
+        let client = row(Proto::Tcp, ESTABLISHED, "203.0.113.1:40000", "203.0.113.2:5432", &[0]);
+        let server = row(Proto::Tcp, ESTABLISHED, "203.0.113.2:5432", "203.0.113.1:40000", &[0]);
+        let hosts = [on("db", serving(server), "postgres"), on("web", calling(client), "api")];
+        let link = |host| HostLink { row: 0, host, peer: 0, certain: true, nat: None };
+        let weak: Arc<[_]> = hosts.iter().map(Arc::downgrade).collect();
+        hosts[0].host_peers.set(vec![link(1)], Arc::clone(&weak));
+        hosts[1].host_peers.set(vec![link(0)], weak);
+        collect_joined(&hosts);
+        assert!(hosts[0].map().edges.is_empty());
+        let map = hosts[1].map();
+        let [edge] = &map.edges[..] else { panic!("{}", map.edges.len()) };
+        let name = |n: u32| &*map.nodes[n as usize].name;
+        assert_eq!((name(edge.client), name(edge.server)), ("web/api.service", "db/postgres.service"));
+        assert_eq!((edge.port, edge.connections, edge.hosts), (5432, 1, 0));
     }
 
     #[test]

@@ -475,6 +475,34 @@ mod tests {
     }
 
     #[test]
+    fn sender_names_the_process_on_the_other_host_that_does_not_read() {
+        use crate::model::snapshot::HostLink;
+        use std::sync::Arc;
+        let mut sender = row(Proto::Tcp, State::Established, "10.0.0.4:5000", "10.0.0.9:80", &[0]);
+        sender.socket.send_q = 120_000;
+        let mut reader = row(Proto::Tcp, State::Established, "10.0.0.9:80", "10.0.0.4:5000", &[0]);
+        (reader.socket.recv_q, reader.waiting_s) = (70_000, Some(40));
+        let on = |host: &str, row, comm| {
+            let mut snap = snapshot(vec![row], vec![process(812, comm, 33, 10, 1024)], &[]);
+            snap.sample.host = host.into();
+            Arc::new(snap)
+        };
+        let (web, db) = (on("web", sender, "api"), on("db", reader, "nginx"));
+        assert_eq!(socket_diagnoses(&web, 0).count(), 0, "bytes in a send queue are no finding");
+        let hosts: Arc<[_]> = [Arc::downgrade(&web), Arc::downgrade(&db)].into();
+        let link = |certain| HostLink { row: 0, host: 1, peer: 0, certain, nat: None };
+        web.host_peers.set(vec![link(true)], Arc::clone(&hosts));
+        let evidence = || {
+            let found = socket_diagnoses(&web, 0).find(|d| d.finding.name == "peer-not-reading");
+            found.map(|d| d.evidence).unwrap_or_default()
+        };
+        let unread = "receive queue not shrinking for 40s, 70,000 bytes unread: nginx 812 (fd 3)";
+        assert_eq!(evidence(), format!("120,000 bytes in the send queue; on db: {unread}"));
+        web.host_peers.set(vec![link(false)], hosts);
+        assert!(evidence().contains("; on db (likely): "), "{}", evidence());
+    }
+
+    #[test]
     fn socket_rules_apply_above_their_thresholds_only() {
         let named = |change: &dyn Fn(&mut crate::testing::Row)| -> Vec<&'static str> {
             let mut r = row(Proto::Tcp, State::Established, "10.0.0.4:443", "203.0.113.5:50000", &[0]);

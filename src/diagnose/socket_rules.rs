@@ -201,10 +201,25 @@ pub(super) fn not_accepting(snap: &Snapshot, row: usize) -> Option<String> {
 pub(super) fn peer_not_reading(snap: &Snapshot, row: usize) -> Option<String> {
     let s = snap.socket(row);
     // A window is closed for moments in any bulk transfer; probes carry no data.
-    let idle_s = snap.attrs(row).tcp_info().and_then(|t| t.last_data_sent_ms()).map(|ms| ms as f64 / 1e3)?;
-    (s.timer.kind == TimerKind::Persist && s.send_q > 0 && idle_s >= WAITS_S).then(|| {
-        msg!("zero window for {}, {} bytes in the send queue", age(idle_s), thousands(u64::from(s.send_q)))
-    })
+    if s.send_q == 0 || s.state == State::Listen {
+        return None;
+    }
+    let bytes = thousands(u64::from(s.send_q));
+    let idle_s = snap.attrs(row).tcp_info().and_then(|t| t.last_data_sent_ms()).map(|ms| ms as f64 / 1e3);
+    let closed = idle_s
+        .filter(|idle_s| s.timer.kind == TimerKind::Persist && *idle_s >= WAITS_S)
+        .map(|idle_s| msg!("zero window for {}, {} bytes in the send queue", age(idle_s), bytes));
+    let Some((reader, unread)) = unread_at_peer(snap, row) else { return closed };
+    let sender = closed.unwrap_or_else(|| msg!("{} bytes in the send queue", bytes));
+    Some(msg!("{}; on {}: {}", sender, reader, unread))
+}
+
+/// Host and evidence of the other end of a connection, if its application there does not read.
+fn unread_at_peer(snap: &Snapshot, row: usize) -> Option<(String, String)> {
+    let peer = snap.host_peers.get(row)?;
+    let unread = not_reading(&peer.snap, peer.row)?;
+    let host = &peer.snap.sample.host;
+    Some((if peer.certain { host.to_string() } else { format!("{host} ({})", tr("likely")) }, unread))
 }
 
 pub(super) fn no_answer(snap: &Snapshot, row: usize) -> Option<String> {

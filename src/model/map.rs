@@ -2,6 +2,7 @@
 
 use super::proto::Proto;
 use super::state::StateCounts;
+use rustc_hash::FxHashMap;
 
 /// Kind of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -78,6 +79,8 @@ pub struct MapEdge {
     pub server_processes: Vec<u32>,
     /// Rows of the connections, and of their local peers.
     pub sockets: Vec<u32>,
+    /// True if one end is a service of another host that is shown, whose processes are not those of this one.
+    pub is_between_hosts: bool,
 }
 
 /// Nodes and edges.
@@ -87,4 +90,68 @@ pub struct Map {
     pub nodes: Vec<MapNode>,
     /// Edges, most connections first.
     pub edges: Vec<MapEdge>,
+}
+
+impl Map {
+    /// Map of these edges, each by its map and its index there; equal nodes are one. Their processes and sockets are left out, as
+    /// they are numbers of one host.
+    pub fn of_edges<'a>(edges: impl Iterator<Item = (&'a Self, usize)>) -> Self {
+        let (mut out, mut known) = (Self::default(), FxHashMap::default());
+        for (map, edge) in edges {
+            let mut number = |n: u32| {
+                let node = map.nodes.get(n as usize)?;
+                Some(*known.entry(node).or_insert_with(|| {
+                    out.nodes.push(node.clone());
+                    out.nodes.len() as u32 - 1
+                }))
+            };
+            let Some(e) = map.edges.get(edge) else { continue };
+            let (Some(client), Some(server)) = (number(e.client), number(e.server)) else { continue };
+            let (client_processes, server_processes, sockets) = (Vec::new(), Vec::new(), Vec::new());
+            out.edges.push(MapEdge {
+                client,
+                server,
+                client_processes,
+                server_processes,
+                sockets,
+                ..e.clone()
+            });
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_nodes_of_two_maps_are_one() {
+        let map = |client: &str| {
+            let node = |kind, name: &str| MapNode { kind, name: name.into() };
+            let edge = MapEdge {
+                client: 1,
+                server: 0,
+                proto: Proto::Tcp,
+                port: 5432,
+                connections: 1,
+                hosts: 0,
+                states: StateCounts::default(),
+                to_server: None,
+                to_client: None,
+                client_processes: vec![3],
+                server_processes: vec![],
+                sockets: vec![7],
+                is_between_hosts: true,
+            };
+            let nodes = vec![node(MapNodeKind::Unit, "db/postgres"), node(MapNodeKind::Unit, client)];
+            Map { nodes, edges: vec![edge] }
+        };
+        let (a, b) = (map("web-1/api"), map("web-2/api"));
+        let all = Map::of_edges([(&a, 0), (&b, 0), (&b, 1)].into_iter());
+        let names: Vec<&str> = all.nodes.iter().map(|n| &*n.name).collect();
+        assert_eq!(names, ["web-1/api", "db/postgres", "web-2/api"]);
+        let ends: Vec<_> = all.edges.iter().map(|e| (e.client, e.server, e.sockets.len())).collect();
+        assert_eq!(ends, [(0, 1, 0), (2, 1, 0)]);
+    }
 }

@@ -3,6 +3,7 @@
 mod dns_log;
 mod event_log;
 mod event_window;
+mod host_peers;
 mod merged;
 
 pub use dns_log::{DNS_SLOW_NS, DNS_WINDOW_S, DnsLog, DnsRow, Resolver};
@@ -12,6 +13,7 @@ pub use event_window::{
     EVENT_WINDOW_S, EventFigure, EventFlow, EventStats, EventWindow, FlowCounts, FlowKey, GAVE_UP_NS,
     PeerAddr, SHORT_NS, UNACCEPTED_NS,
 };
+pub use host_peers::{HostLink, HostPeer, HostPeers, certainty};
 pub use merged::{HostState, Merged, RemoteHost, TableId, Viewer};
 
 use super::addr::{Addr, Endpoint, Scope};
@@ -63,6 +65,8 @@ pub struct Snapshot {
     pub counters: Vec<CounterHistory>,
     /// Row of the local peer, parallel to the socket rows; `u32::MAX` for a remote peer. Empty if not requested.
     pub local_peers: Vec<u32>,
+    /// Other ends of connections on other hosts that are shown with this one.
+    pub host_peers: Arc<HostPeers>,
     /// Last known owner of sockets that no longer have one, sorted by row.
     pub last_owners: Vec<(u32, LastOwner)>,
     /// Socket rows by process: `sockets_of[process_sockets[p].0..process_sockets[p].1]`.
@@ -83,7 +87,7 @@ pub struct Snapshot {
     pub peer_processes: Vec<u32>,
     /// Port forwards; `None` if not requested.
     pub forwards: Option<Forwards>,
-    /// Map of who talks to whom; empty if owners, units and local peers were not requested.
+    /// Map of this host alone; empty if owners, units and local peers were not requested. See [`Snapshot::map`].
     pub map: Map,
     /// Resource limits; empty if not requested.
     pub limits: Vec<Limit>,
@@ -415,6 +419,10 @@ impl Snapshot {
     /// Row of the local peer of a socket, if requested and found.
     pub fn local_peer(&self, row: usize) -> Option<usize> {
         self.local_peers.get(row).filter(|o| **o != u32::MAX).map(|o| *o as usize)
+    }
+    /// Map of who talks to whom, with the services of other hosts that are shown with this one.
+    pub fn map(&self) -> &Map {
+        self.host_peers.map().unwrap_or(&self.map)
     }
     /// Conntrack entry of a socket row, if requested.
     pub fn flow(&self, row: usize) -> Option<&Flow> {

@@ -208,6 +208,8 @@ impl Needs {
     pub const FINDINGS: Self = Self::reads(Reads::OWNERS.union(Reads::NEXT_HOPS))
         .or(Self::attrs(AttrSet::SKMEM))
         .or(Self::info(u128::MAX));
+    /// Data by which both ends of a connection between hosts are joined: addresses, conntrack, byte counters.
+    pub const JOINED: Self = Self::NAT.or(Self::RATES);
     /// Counters from which rates are computed: `tcpi_total_retrans`, `tcpi_bytes_acked`, `tcpi_bytes_received`.
     pub const RATES: Self = Self::info(info_words(&[100, 120, 128]));
 

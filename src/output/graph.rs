@@ -1,8 +1,7 @@
 //! The map as a graph: DOT (Graphviz) and Mermaid.
 
 use crate::format::{bytes, thousands};
-use crate::model::Snapshot;
-use crate::model::map::{MapEdge, MapNodeKind};
+use crate::model::map::{Map, MapEdge, MapNodeKind};
 use crate::model::text::escape;
 use std::io::{self, Write};
 
@@ -20,8 +19,8 @@ fn edge_label(e: &MapEdge) -> String {
 }
 
 /// Nodes that the edges of these rows name, by index.
-fn named_nodes(snap: &Snapshot, rows: &[u32]) -> Vec<u32> {
-    let edges = rows.iter().filter_map(|r| snap.map.edges.get(*r as usize));
+fn named_nodes(map: &Map, rows: &[u32]) -> Vec<u32> {
+    let edges = rows.iter().filter_map(|r| map.edges.get(*r as usize));
     let mut out: Vec<u32> = edges.flat_map(|e| [e.client, e.server]).collect();
     out.sort_unstable();
     out.dedup();
@@ -51,14 +50,14 @@ fn mermaid_string(text: &str) -> String {
 }
 
 /// Writes the edges of these rows for Graphviz.
-pub(super) fn write_dot(out: &mut dyn Write, snap: &Snapshot, rows: &[u32]) -> io::Result<()> {
+pub(super) fn write_dot(out: &mut dyn Write, map: &Map, rows: &[u32]) -> io::Result<()> {
     writeln!(out, "digraph sockscope {{")?;
     writeln!(
         out,
         "  rankdir=LR; node [shape=box, style=rounded, fontname=\"sans-serif\"]; edge [fontname=\"sans-serif\"];"
     )?;
-    for n in named_nodes(snap, rows) {
-        let Some(node) = snap.map.nodes.get(n as usize) else { continue };
+    for n in named_nodes(map, rows) {
+        let Some(node) = map.nodes.get(n as usize) else { continue };
         let shape = match node.kind {
             MapNodeKind::Container => ", shape=box3d",
             MapNodeKind::Remote | MapNodeKind::Remotes => ", shape=ellipse",
@@ -67,17 +66,17 @@ pub(super) fn write_dot(out: &mut dyn Write, snap: &Snapshot, rows: &[u32]) -> i
         };
         writeln!(out, "  n{n} [label={}{shape}];", dot_string(&node.name))?;
     }
-    for e in rows.iter().filter_map(|r| snap.map.edges.get(*r as usize)) {
+    for e in rows.iter().filter_map(|r| map.edges.get(*r as usize)) {
         writeln!(out, "  n{} -> n{} [label={}];", e.client, e.server, dot_string(&edge_label(e)))?;
     }
     writeln!(out, "}}")
 }
 
 /// Writes the edges of these rows for Mermaid.
-pub(super) fn write_mermaid(out: &mut dyn Write, snap: &Snapshot, rows: &[u32]) -> io::Result<()> {
+pub(super) fn write_mermaid(out: &mut dyn Write, map: &Map, rows: &[u32]) -> io::Result<()> {
     writeln!(out, "flowchart LR")?;
-    for n in named_nodes(snap, rows) {
-        let Some(node) = snap.map.nodes.get(n as usize) else { continue };
+    for n in named_nodes(map, rows) {
+        let Some(node) = map.nodes.get(n as usize) else { continue };
         let (open, close) = match node.kind {
             MapNodeKind::Container => ("[[", "]]"),
             MapNodeKind::Remote | MapNodeKind::Remotes => ("([", "])"),
@@ -85,7 +84,7 @@ pub(super) fn write_mermaid(out: &mut dyn Write, snap: &Snapshot, rows: &[u32]) 
         };
         writeln!(out, "  n{n}{open}{}{close}", mermaid_string(&node.name))?;
     }
-    for e in rows.iter().filter_map(|r| snap.map.edges.get(*r as usize)) {
+    for e in rows.iter().filter_map(|r| map.edges.get(*r as usize)) {
         writeln!(out, "  n{} -->|{}| n{}", e.client, mermaid_string(&edge_label(e)), e.server)?;
     }
     Ok(())
@@ -94,13 +93,11 @@ pub(super) fn write_mermaid(out: &mut dyn Write, snap: &Snapshot, rows: &[u32]) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::map::{Map, MapNode};
+    use crate::model::map::MapNode;
     use crate::model::{Proto, StateCounts};
-    use crate::testing::snapshot;
     use proptest::prelude::*;
 
-    fn map(names: [&str; 2]) -> Snapshot {
-        let mut snap = snapshot(vec![], vec![], &[]);
+    fn map(names: [&str; 2]) -> Map {
         let nodes = names.map(|n| MapNode { kind: MapNodeKind::Process, name: n.into() });
         let edge = MapEdge {
             client: 0,
@@ -115,14 +112,14 @@ mod tests {
             client_processes: vec![],
             server_processes: vec![],
             sockets: vec![],
+            is_between_hosts: false,
         };
-        snap.map = Map { nodes: nodes.into(), edges: vec![edge] };
-        snap
+        Map { nodes: nodes.into(), edges: vec![edge] }
     }
 
-    fn written(write: fn(&mut dyn Write, &Snapshot, &[u32]) -> io::Result<()>, snap: &Snapshot) -> String {
+    fn written(write: fn(&mut dyn Write, &Map, &[u32]) -> io::Result<()>, map: &Map) -> String {
         let mut out = Vec::new();
-        write(&mut out, snap, &[0]).unwrap();
+        write(&mut out, map, &[0]).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -171,12 +168,12 @@ mod tests {
 
     #[test]
     fn graph_has_nodes_and_labelled_edges() {
-        let snap = map(["api", "postgres"]);
+        let map = map(["api", "postgres"]);
         assert_eq!(
-            dot_strings(&written(write_dot, &snap))[2..],
+            dot_strings(&written(write_dot, &map))[2..],
             ["api", "postgres", "tcp/443 2 connections, 2.0KB/s to server"]
         );
-        assert!(written(write_mermaid, &snap).ends_with(
+        assert!(written(write_mermaid, &map).ends_with(
             "  n0[\"api\"]\n  n1[\"postgres\"]\n  n0 -->|\"tcp/443 2 connections, 2.0KB/s to server\"| n1\n"
         ));
     }
@@ -184,11 +181,11 @@ mod tests {
     proptest! {
         #[test]
         fn any_name_stays_within_its_quotes(name in ".*", other in "[\"\\\\#&;\\]\\)|\\n<>`\u{202e}\u{1b}-]*") {
-            let snap = map([&name, &other]);
+            let map = map([&name, &other]);
             let expected = [escape(&name).into_owned(), escape(&other).into_owned()];
-            let dot = written(write_dot, &snap);
+            let dot = written(write_dot, &map);
             prop_assert_eq!(&dot_strings(&dot)[2..4], &expected[..]);
-            let mermaid = written(write_mermaid, &snap);
+            let mermaid = written(write_mermaid, &map);
             prop_assert_eq!(&mermaid_strings(&mermaid)[..2], &expected[..]);
             // One line for each statement.
             prop_assert_eq!((dot.lines().count(), mermaid.lines().count()), (6, 4));

@@ -10,15 +10,15 @@ use crate::model::{Addr, Missing, Snapshot};
 const MAP: Needs = Needs::LOCAL_PEERS.or(Needs::CGROUPS);
 
 fn edge(snap: &Snapshot, row: usize) -> &MapEdge {
-    &snap.map.edges[row]
+    &snap.map().edges[row]
 }
 
 fn client(snap: &Snapshot, row: usize) -> &MapNode {
-    &snap.map.nodes[edge(snap, row).client as usize]
+    &snap.map().nodes[edge(snap, row).client as usize]
 }
 
 fn server(snap: &Snapshot, row: usize) -> &MapNode {
-    &snap.map.nodes[edge(snap, row).server as usize]
+    &snap.map().nodes[edge(snap, row).server as usize]
 }
 
 fn kinds() -> Vec<&'static str> {
@@ -31,8 +31,8 @@ fn processes(
     list: &[u32],
     row: usize,
 ) -> Value<'static> {
-    let why =
-        if node(snap, row).kind.is_remote() { Missing::NotApplicable } else { Missing::NoVisibleProcess };
+    let is_elsewhere = node(snap, row).kind.is_remote() || edge(snap, row).is_between_hosts;
+    let why = if is_elsewhere { Missing::NotApplicable } else { Missing::NoVisibleProcess };
     match process_names(snap, list, why) {
         Value::Missing(m) => Value::Missing(m),
         v => Value::from(crate::format::exact(&v)),
@@ -66,11 +66,11 @@ static COLUMNS: &[Column] = &[
     Column::new("proto", "PROTO", Kind::Text, 5, |s, r| Value::text(edge(s, r).proto.name()), "Transport protocol.")
         .role(Role::Proto).dim().values(protos).called(&["protocol", "netid"]).needs(MAP).wide(5, 5, 8),
     Column::new("connections", "CONNS", Kind::Count, 1, |s, r| Value::from(u64::from(edge(s, r).connections)),
-        "Connections; those within this host are counted once.").called(&["conns", "sockets"]).needs(MAP),
+        "Connections; those between shown hosts are counted once.").called(&["conns", "sockets"]).needs(MAP),
     Column::new("hosts", "HOSTS", Kind::Count, 6, |s, r| match edge(s, r).hosts {
             0 => na(),
             n => Value::from(u64::from(n)),
-        }, "Distinct remote addresses; none within this host.").needs(MAP),
+        }, "Distinct remote addresses; none between shown hosts.").needs(MAP),
     Column::new("request_rate", "REQUEST/s", Kind::BytesPerSec, 4,
         |s, r| summed_rate(edge(s, r).to_server, &edge(s, r).states),
         "Bytes per second from the client to the server.").called(&["request"]).needs(MAP.or(Needs::RATES)).wide(8, 11, 11),
@@ -112,8 +112,8 @@ fn first_pid(snap: &Snapshot, list: &[u32]) -> Value<'static> {
 
 fn identity(snap: &Snapshot, row: usize) -> Option<Identity> {
     use std::hash::{Hash, Hasher};
-    let e = snap.map.edges.get(row)?;
-    let node = |n: u32| snap.map.nodes.get(n as usize);
+    let e = snap.map().edges.get(row)?;
+    let node = |n: u32| snap.map().nodes.get(n as usize);
     let mut h = rustc_hash::FxHasher::default();
     (node(e.client)?, node(e.server)?).hash(&mut h);
     Some(Identity::Edge(e.proto, e.port, h.finish()))
@@ -151,15 +151,15 @@ pub static MAP_TABLE: Table = Table {
     groupings: &[Grouping::FLAT, Grouping::by("from", "client"), Grouping::by("to", "service")],
     always_needs: MAP,
     topic: "connection",
-    len: |s| s.map.edges.len(),
-    live: |s| s.map.edges.len(),
+    len: |s| s.map().edges.len(),
+    live: |s| s.map().edges.len(),
     identity,
     owners: |_, _| Vec::new(),
     process_of: |s, r| {
-        let e = s.map.edges.get(r)?;
+        let e = s.map().edges.get(r)?;
         e.server_processes.first().or(e.client_processes.first()).copied()
     },
-    sockets: |s, r| s.map.edges.get(r).map_or_else(Vec::new, |e| e.sockets.clone()),
+    sockets: |s, r| s.map().edges.get(r).map_or_else(Vec::new, |e| e.sockets.clone()),
     remote_of: remote,
     unread: super::unread_sockets,
 };

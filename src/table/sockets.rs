@@ -17,9 +17,10 @@ mod unix;
 mod xdp;
 
 use self::cells::{
-    absent, activity, cgroup, cmdline, comm, comm_any, fds_open, fds_pct, fds_soft, finding, ip_only, is_ip,
-    kind, limited, local, local_addr, not_tcp, owner, owners, peer_process, pid, pid_any, port, processes,
-    rate, recv_q, remote, remote_addr, send_q, service, shared_key, skmem, sockopt, timer, uid,
+    absent, activity, any_peer_process, cgroup, cmdline, comm, comm_any, fds_open, fds_pct, fds_soft,
+    finding, ip_only, is_ip, kind, limited, local, local_addr, not_tcp, owner, owners, peer_certainty,
+    peer_host, peer_nat, peer_process, pid, pid_any, port, processes, rate, recv_q, remote, remote_addr,
+    send_q, service, shared_key, skmem, sockopt, timer, uid,
 };
 pub(crate) use self::cells::{end_name, ip_end};
 use super::cell::{
@@ -32,7 +33,7 @@ use super::{contexts, threads, usage};
 use crate::diagnose::finding::socket_diagnoses;
 use crate::diagnose::route;
 use crate::format::{Column, Gauge, Kind, Needs, Role, RowProtos, TextMatch, Tone, Value};
-use crate::model::snapshot::accept_share;
+use crate::model::snapshot::{accept_share, certainty};
 use crate::model::tcp_info::info_words;
 use crate::model::{AttrSet, Family, Missing, Proto, ProtoSet, SkMem, Snapshot, TimerKind};
 
@@ -41,6 +42,10 @@ const KEY: crate::format::column::SharedKeyFn = shared_key;
 
 const SKMEM: Needs = Needs::attrs(AttrSet::SKMEM);
 const INFO: Needs = Needs::RATES;
+
+fn certainties() -> Vec<&'static str> {
+    [true, false].map(certainty).into()
+}
 
 const fn row_protos(protos: ProtoSet) -> RowProtos {
     RowProtos { protos, proto_of: |s, r| s.socket(r).proto }
@@ -311,14 +316,17 @@ const GENERAL: &[Column] = &[
         "Traffic control class ID, or the priority of the socket.")
         .needs(Needs::attrs(AttrSet::TCLASS)).protos(IP),
     Column::new("peer_process", "PEER PROCESS", Kind::Text, 31, peer_process,
-        "Process at the remote end, if it is on this host.")
-        .called(&["other_process"]).needs(Needs::LOCAL_PEERS).wide(8, 14, 24)
-        .any(|s, r, t| match s.local_peer(r).map(|o| s.owners(o)) {
-            Some(owners) if !owners.is_empty() => {
-                owners.iter().any(|w| t(&Value::text(&s.process(w).info.comm))) || t(&peer_process(s, r))
-            }
-            _ => t(&peer_process(s, r)),
-        }),
+        "Process at the remote end, if it is on this host or on another one of --host.")
+        .called(&["other_process"]).needs(Needs::LOCAL_PEERS).wide(8, 14, 24).any(any_peer_process),
+    Column::new("peer_host", "PEER HOST", Kind::Text, 31, peer_host,
+        "Host at the remote end, if it is one of those of --host.").text_match(TextMatch::Whole)
+        .needs(Needs::JOINED).wide(6, 12, 30).protos(IP),
+    Column::new("peer_certainty", "PEER IS", Kind::Text, 56, peer_certainty,
+        "Certainty that the remote end on another host is this one: certain or likely.")
+        .values(certainties).needs(Needs::JOINED).wide(6, 7, 7).protos(IP),
+    Column::new("peer_nat", "PEER NAT", Kind::Text, 56, peer_nat,
+        "Host that translates addresses between this end and the one on another host.").text_match(TextMatch::Whole)
+        .needs(Needs::JOINED).wide(6, 12, 30).protos(IP),
     Column::new("accept_pct", "ACCEPT%", Kind::Percent, 34, |s, r| {
         let l = s.socket(r);
         let limit_known = s.sample.backend.backend.reports_backlogs() && l.is_listener();

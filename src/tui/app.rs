@@ -309,6 +309,10 @@ impl App {
         }
         // Alerts are shown in every view.
         w.needs |= Needs::reads(Reads::LIMITS);
+        // The map joins the connections between hosts.
+        if self.options.hosts && view_state.id() == TableId::Map {
+            w.needs |= Needs::JOINED;
+        }
         // Details that stand there by themselves do not make a large machine slow.
         let few = self.snapshot.as_ref().is_none_or(|s| s.live <= SIDE_SOCKETS);
         if self.details || (few && self.shows_details()) {

@@ -236,7 +236,7 @@ commands! {
     }
     Inspect {
         "details" ["enter"] TABLE, "details" 1, Action::Enter, "Details of the selected row; on a group: expand or collapse it";
-        "go-to-peer" ["o"] TABLE, "" 0, Action::GoToPeer, "Go to the peer socket, if it is on this host";
+        "go-to-peer" ["o"] TABLE, "" 0, Action::GoToPeer, "Go to the peer socket, if it is on a shown host";
         "pane-larger" ["("] TABLE, "" 0, Action::ResizeDetails(1), "Enlarge the details pane; dragging its border works too";
         "pane-smaller" [")"] TABLE, "" 0, Action::ResizeDetails(-1), "Shrink the details pane";
         "details-down" ["]"] TABLE, "" 0, Action::ScrollDetailsHalf(1), "Scroll the details down half a page";

@@ -1,10 +1,12 @@
 //! Moves between views, rows and earlier locations.
 
 use super::app::App;
+use crate::model::Snapshot;
 use crate::model::lang::tr;
 use crate::model::limit::{Limit, LimitKind};
 use crate::msg;
 use crate::table::TableId;
+use std::sync::Arc;
 
 /// Switches to a view; notes if the filter of the previous view does not apply there.
 pub(crate) fn to_view(app: &mut App, to: usize) {
@@ -31,7 +33,8 @@ pub(crate) fn to_peer(app: &mut App) {
         Some(m) => m.row(TableId::Sockets, host, row).map(|r| r as usize),
         None => Some(row),
     };
-    app.status_message = match on.local_peer(here).and_then(number) {
+    let found = on.local_peer(here).and_then(number).or_else(|| on_other_host(&snap, on, here));
+    app.status_message = match found {
         Some(other) => {
             app.nav_history.push_location();
             if app.view_state_mut().reveal(&snap, other) { None } else { Some(hidden.to_owned()) }
@@ -41,8 +44,19 @@ pub(crate) fn to_peer(app: &mut App) {
             app.details = true;
             Some(msg!("searching for the peer socket; press {} again", app.key_label("go-to-peer")))
         }
+        None if snap.merged.is_some() => Some(tr("the peer is on none of these hosts").to_owned()),
         None => Some(tr("the peer is not on this host").to_owned()),
     };
+}
+
+/// Row of the other end of a connection on another host, among those of all hosts.
+fn on_other_host(snap: &Snapshot, on: &Snapshot, row: usize) -> Option<usize> {
+    let (merged, peer) = (snap.merged.as_ref()?, on.host_peers.get(row)?);
+    let host = &merged.hosts.get(peer.host)?.snap;
+    // A display that is paused has earlier snapshots than those that were joined last.
+    let there =
+        if Arc::ptr_eq(host, &peer.snap) { peer.row } else { host.find(peer.snap.get_socket(peer.row)?.id)? };
+    merged.row(TableId::Sockets, peer.host, there).map(|r| r as usize)
 }
 
 /// Opens the limit of the top alert.

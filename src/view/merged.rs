@@ -35,7 +35,7 @@ pub(super) fn matching(view: &View, merged: &Merged, rows: &[u32]) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use crate::filter::Filter;
-    use crate::model::snapshot::{Direction, RemoteHost, Viewer};
+    use crate::model::snapshot::{Direction, HostLink, RemoteHost, Viewer};
     use crate::model::{Proto, Snapshot, Stamp, State, Wants};
     use crate::table::{PROCESSES, SOCKETS, Table};
     use crate::testing::{process, remote_host, row, snapshot};
@@ -148,6 +148,47 @@ mod tests {
                 assert_eq!(got, rows, "{filter}");
             }
         }
+    }
+
+    #[test]
+    fn other_end_on_another_host_is_a_column_a_filter_and_a_group() {
+        let with = |name: &str, local: &str, remote: &str, comm: &str| {
+            let rows = vec![
+                row(Proto::Tcp, State::Listen, "0.0.0.0:80", "*", &[0]),
+                row(Proto::Tcp, State::Established, local, remote, &[0]),
+            ];
+            remote_host(name, snapshot(rows, vec![process(812, comm, 0, 1, 10)], &[]))
+        };
+        let (a, b) = ("203.0.113.1:5000", "203.0.113.2:80");
+        let hosts = vec![with("web", a, b, "api"), with("db", b, a, "postgres")];
+        let weak: Arc<[_]> = hosts.iter().map(|h| Arc::downgrade(&h.snap)).collect();
+        for (host, other, nat) in [(0, 1, None), (1, 0, Some(0))] {
+            let link = HostLink { row: 1, host: other, peer: 1, certain: true, nat };
+            hosts[host].snap.host_peers.set(vec![link], Arc::clone(&weak));
+        }
+        let viewer = Viewer {
+            seq: 1,
+            at: Stamp::default(),
+            label: "2 hosts".into(),
+            wants: Wants::default(),
+            services: Arc::default(),
+            names: Arc::default(),
+            history: Arc::default(),
+        };
+        let snap = Snapshot::merge(viewer, hosts);
+        for (filter, column, want) in [
+            ("peer_host:db", "hostname", &["web"][..]),
+            ("peer_process:postgres", "peer_host", &["db"]),
+            ("peer_nat:web", "peer_process", &["api 812"]),
+            ("peer_certainty:certain", "peer_certainty", &["certain", "certain"]),
+            ("peer_host:none", "hostname", &["web", "db"]),
+        ] {
+            assert_eq!(values(&view(&SOCKETS, filter, None), &snap, column), want, "{filter}");
+        }
+        let groups = view(&SOCKETS, "state:established", Some("peer_host")).arrange(&snap);
+        let mut titles: Vec<String> = groups.groups.iter().map(|g| g.title(&snap)).collect();
+        titles.sort();
+        assert_eq!(titles, ["db", "web"]);
     }
 
     #[test]

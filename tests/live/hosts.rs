@@ -58,12 +58,12 @@ impl Hosts {
         Ok(Self { dir, _programs: programs })
     }
 
-    fn run(&self, args: &[&str]) -> Result<Output, String> {
+    pub(crate) fn run(&self, args: &[&str]) -> Result<Output, String> {
         run(self.dir.path(), args)
     }
 
     /// Rows of a command that succeeds.
-    fn rows(&self, args: &[&str]) -> Result<Vec<serde_json::Value>, String> {
+    pub(crate) fn rows(&self, args: &[&str]) -> Result<Vec<serde_json::Value>, String> {
         let out = self.run(&[args, &["-f", "json"]].concat())?;
         check(out.status.success(), || text(&out.stderr))?;
         serde_json::from_slice(&out.stdout).map_err(|e| e.to_string())

@@ -1,8 +1,8 @@
 //! Several hosts on one screen.
 
 use super::{POLLS, Screen};
-use sockscope::model::snapshot::{HostState, RemoteHost, Viewer};
-use sockscope::model::{Snapshot, Stamp, Wants};
+use sockscope::model::snapshot::{HostLink, HostState, RemoteHost, Viewer};
+use sockscope::model::{Proto, Snapshot, Stamp, State, Wants};
 use sockscope::tui::{App, Effect, Event, Options};
 use std::sync::Arc;
 
@@ -24,10 +24,9 @@ fn host(name: &str, state: HostState, reason: &str, age_s: u64) -> RemoteHost {
     }
 }
 
-/// Three hosts, of which one is gone.
-fn merged(seq: u64) -> Snapshot {
+fn viewer(seq: u64) -> Viewer {
     let at = Stamp { boot_ns: seq * 1_000_000_000, unix_ns: (1_800_000_000 + seq) * 1_000_000_000 };
-    let viewer = Viewer {
+    Viewer {
         seq,
         at,
         label: "3 hosts".into(),
@@ -35,14 +34,18 @@ fn merged(seq: u64) -> Snapshot {
         services: Arc::default(),
         names: Arc::default(),
         history: Arc::default(),
-    };
+    }
+}
+
+/// Three hosts, of which one is gone.
+fn merged(seq: u64) -> Snapshot {
     let gone = "ssh: connect to host web-3 port 22: No route to host";
     let hosts = vec![
         host("web-1", HostState::Up, "", 0),
         host("web-2", HostState::Up, "", 0),
         host("web-3", HostState::Gone, gone, 72),
     ];
-    Snapshot::merge(viewer, hosts)
+    Snapshot::merge(viewer(seq), hosts)
 }
 
 fn screen(width: u16, height: u16) -> Screen {
@@ -109,6 +112,55 @@ fn details_name_the_host_and_read_nothing_of_this_machine() {
     assert!(!effects.iter().any(|e| matches!(e, Effect::Probe(_))));
     let text = screen(160, 45).press("3/hostname:web-3<enter><enter>").screen();
     assert!(text.contains("gone 1m") && text.contains("No route to host"), "{text}");
+}
+
+/// Two hosts, one connection of which is taken as one between them; and its local port.
+fn joined() -> (Snapshot, u16) {
+    let mut hosts = vec![host("web-1", HostState::Up, "", 0), host("web-2", HostState::Up, "", 0)];
+    for host in &mut hosts {
+        let mut snap = Snapshot::clone(&host.snap);
+        snap.host_peers = Arc::default();
+        host.snap = Arc::new(snap);
+    }
+    let snap = Arc::clone(&hosts[0].snap);
+    let is_remote = |row: &usize| {
+        let s = snap.socket(*row);
+        s.proto == Proto::Tcp && s.state == State::CloseWait && snap.local_peer(*row).is_none()
+    };
+    let row = (0..snap.live).find(is_remote).unwrap();
+    let weak: Arc<[_]> = hosts.iter().map(|h| Arc::downgrade(&h.snap)).collect();
+    for (host, other) in [(0, 1), (1, 0)] {
+        let peer = row as u32;
+        let link = HostLink { row: peer, host: other, peer, certain: false, nat: Some(other) };
+        hosts[host].snap.host_peers.set(vec![link], Arc::clone(&weak));
+    }
+    let port = snap.socket(row).remote.port;
+    (Snapshot::merge(viewer(1), hosts), port)
+}
+
+#[test]
+fn key_leads_to_the_other_end_on_another_host() {
+    let screen = |filter: &str| {
+        let (snap, port) = joined();
+        let options = Options { hosts: true, ..Options::default() };
+        let mut s = Screen { app: App::new(options), terminal: super::terminal(160, 50) };
+        s.app.resize(ratatui::layout::Size { width: 160, height: 50 });
+        s.app.handle(Event::from(Arc::new(snap)));
+        s.press(&format!("/rport:{port} state:close-wait {filter}<enter><down><enter>"))
+    };
+    let mut s = screen("hostname:web-1");
+    let text = s.screen();
+    assert!(text.contains("peer socket on web-2 (o: go to it)"), "{text}");
+    assert!(text.contains("likely, through NAT on web-2"), "{text}");
+    s.types("o");
+    let text = s.screen();
+    assert!(text.contains("peer socket hidden by the current filter"), "{text}");
+    let mut s = screen("");
+    for other in ["web-2", "web-1", "web-2"] {
+        let text = s.screen();
+        assert!(text.contains(&format!("peer socket on {other} (o: go to it)")), "{text}");
+        s.types("o");
+    }
 }
 
 #[test]

@@ -131,7 +131,7 @@ fn counts(snap: &Snapshot, table: TableId) -> (usize, usize) {
         TableId::Peers => one(snap.peers.len()),
         TableId::Limits => one(snap.limits.len()),
         TableId::Forwards => one(snap.forward_rows().len()),
-        TableId::Map => one(snap.map.edges.len()),
+        TableId::Map => one(snap.map().edges.len()),
         TableId::Events => one(snap.events.rows.len()),
         TableId::Dns => one(snap.dns.rows.len()),
     }
@@ -238,6 +238,7 @@ impl Snapshot {
             rates: Vec::new(),
             counters: Vec::new(),
             local_peers: Vec::new(),
+            host_peers: Arc::default(),
             last_owners: Vec::new(),
             sockets_of: Vec::new(),
             processes: Vec::new(),

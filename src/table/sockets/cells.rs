@@ -234,12 +234,54 @@ pub(crate) fn kind(snap: &Snapshot, row: usize) -> Value<'_> {
     }
 }
 
-pub(crate) fn peer_process(snap: &Snapshot, row: usize) -> Value<'_> {
-    let Some(other) = snap.local_peer(row) else { return na() };
-    match snap.owners(other).first() {
+/// First owner of a socket as text, which needs no longer exist.
+fn owner_text<'a>(snap: &Snapshot, row: usize) -> Value<'a> {
+    match snap.owners(row).first() {
         Some(o) => Value::from(process_name(&snap.process(o).info, 0)),
-        None => Value::Missing(snap.facts[other].owner_missing.unwrap_or(Missing::NoVisibleProcess)),
+        None => Value::Missing(snap.facts[row].owner_missing.unwrap_or(Missing::NoVisibleProcess)),
     }
+}
+
+pub(crate) fn peer_process(snap: &Snapshot, row: usize) -> Value<'_> {
+    if let Some(other) = snap.local_peer(row) {
+        return owner_text(snap, other);
+    }
+    snap.host_peers.get(row).map_or_else(na, |p| owner_text(&p.snap, p.row))
+}
+
+/// Tests the command name of each owner of the other end, and the process as it is shown.
+pub(crate) fn any_peer_process(
+    snap: &Snapshot,
+    row: usize,
+    test: &mut dyn FnMut(&Value<'_>) -> bool,
+) -> bool {
+    let mut any = |on: &Snapshot, row: usize| {
+        on.owners(row).iter().any(|o| test(&Value::text(&on.process(o).info.comm)))
+    };
+    let found = match snap.local_peer(row) {
+        Some(other) => any(snap, other),
+        None => snap.host_peers.get(row).is_some_and(|p| any(&p.snap, p.row)),
+    };
+    found || test(&peer_process(snap, row))
+}
+
+/// Host of the other end among several: its own one, or the one that it was joined with.
+pub(crate) fn peer_host(snap: &Snapshot, row: usize) -> Value<'_> {
+    if snap.host_peers.is_known() && snap.local_peer(row).is_some() {
+        return Value::text(&snap.sample.host);
+    }
+    snap.host_peers.get(row).map_or_else(na, |p| Value::from(p.snap.sample.host.to_string()))
+}
+
+/// Certainty of the other end on another host.
+pub(crate) fn peer_certainty(snap: &Snapshot, row: usize) -> Value<'_> {
+    snap.host_peers.get(row).map_or_else(na, |p| Value::text(p.certainty()))
+}
+
+/// Host that translates addresses between both ends.
+pub(crate) fn peer_nat(snap: &Snapshot, row: usize) -> Value<'_> {
+    let nat = snap.host_peers.get(row).and_then(|p| p.nat);
+    nat.map_or_else(na, |name| Value::from(name.to_string()))
 }
 
 pub(crate) fn finding(snap: &Snapshot, row: usize) -> Value<'_> {

@@ -7,8 +7,8 @@ use crate::model::text::escape;
 impl Builder<'_> {
     pub(super) fn edge(&mut self, row: usize) {
         let snap = self.snap;
-        let Some(e) = snap.map.edges.get(row) else { return };
-        let name = |n: u32| snap.map.nodes.get(n as usize).map_or("", |n| &*n.name);
+        let Some(e) = snap.map().edges.get(row) else { return };
+        let name = |n: u32| snap.map().nodes.get(n as usize).map_or("", |n| &*n.name);
         let arrow = self.app.glyphs.arrow;
         let title = format!("{} {arrow} {} {}/{}", name(e.client), name(e.server), e.proto.name(), e.port);
         self.title(&escape(&title));

@@ -5,6 +5,8 @@ use crate::diagnose::finding::socket_diagnoses;
 use crate::format::{Value, age};
 use crate::model::lang::{noop, tr};
 use crate::model::sample::EventKind;
+use crate::model::snapshot::HostPeer;
+use crate::model::text::escape;
 use crate::model::{Missing, SocketId, State};
 use crate::msg;
 use crate::tui::canvas::width;
@@ -82,10 +84,50 @@ impl Builder<'_> {
         }
     }
 
-    /// Adds the owner of the peer socket, if it is on this host.
+    /// Adds the owner of the peer socket, if it is on this host or on another one that is shown.
     pub(super) fn peer_socket(&mut self, row: usize) {
-        let Some(other) = self.snap.local_peer(row) else { return };
-        self.section(tr("peer socket on this host (o: go to it)"));
+        if let Some(other) = self.snap.local_peer(row) {
+            self.section(tr("peer socket on this host (o: go to it)"));
+            self.owners_of(other);
+        } else if let Some(peer) = self.snap.host_peers.get(row) {
+            self.peer_on_host(&peer);
+        }
+    }
+
+    /// Adds the other end on another host: state, queues, owners, and how it is known.
+    fn peer_on_host(&mut self, peer: &HostPeer) {
+        self.section(&msg!("peer socket on {} (o: go to it)", escape(&peer.snap.sample.host)));
+        let mut there = Builder {
+            app: self.app,
+            snap: &peer.snap,
+            form: self.form,
+            width: self.width,
+            compact: self.compact,
+            out: std::mem::take(&mut self.out),
+        };
+        let theme = there.app.theme;
+        let s = peer.snap.socket(peer.row);
+        let known = match &peer.nat {
+            Some(nat) => msg!("{}, through NAT on {}", tr(peer.certainty()), escape(nat)),
+            None => tr(peer.certainty()).to_owned(),
+        };
+        let known_style = if peer.certain { theme.dim } else { theme.warn };
+        there.out.push(vec![
+            (s.state.name().to_owned(), theme.bold(theme.state(s.state))),
+            (format!("  {known}"), known_style),
+        ]);
+        let table = there.app.view_state().view.table;
+        let named = |n: &str| table.column(n).map_or_else(String::new, |c| there.value(c, peer.row));
+        let ends = format!("{} {} {}", named("local"), there.app.glyphs.arrow, named("remote"));
+        let queues = msg!("{} unread, {} not acknowledged", named("recv_q"), named("send_q"));
+        there.text(&ends, theme.text);
+        there.row(tr("queues"), &queues);
+        there.owners_of(peer.row);
+        self.out = there.out;
+    }
+
+    /// Adds the owners of a socket, or the reason why it has none.
+    fn owners_of(&mut self, other: usize) {
         let owners = self.snap.owners(other).to_vec();
         for o in &owners {
             let p = &self.snap.process(o).info;

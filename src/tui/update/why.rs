@@ -23,7 +23,7 @@ fn question(table: TableId, snap: &Snapshot, row: usize) -> Option<Question> {
         TableId::Peers => Question::of_peer(snap, snap.peers.get(row)?),
         TableId::Limits => Question::of_limit(snap, snap.limits.get(row)?),
         TableId::Forwards => Question::of_forward(snap, snap.forward_rows().get(row)?),
-        TableId::Map => Question::of_edge(snap, snap.map.edges.get(row)?),
+        TableId::Map => Question::of_edge(snap, snap.map().edges.get(row)?),
         TableId::Events => Question::of_event(snap.events.rows.get(row)?),
         TableId::Dns => Question::of_dns(snap.dns.rows.get(row)?),
     }
