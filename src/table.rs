@@ -24,7 +24,7 @@ use crate::format::{Column, Role};
 use crate::model::{Fault, FaultKind, Snapshot};
 pub use definition::{Collapsed, Grouping, Table, TableId};
 pub use dns::DNS;
-pub use error::{QueryError, columns};
+pub use error::{QueryError, changes_columns, columns, columns_from};
 pub use events::EVENTS;
 pub use forwards::FORWARDS;
 pub use host::HOSTNAME_COLUMN;

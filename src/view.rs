@@ -172,7 +172,9 @@ mod tests {
     #[test]
     fn filter_of_a_group_matches_its_rows() {
         let snap = many(3000);
-        for by in ["state", "local", "remote", "process", "user", "scope", "recv_q", "remote_port"] {
+        for by in
+            ["state", "local", "remote", "process", "user", "scope", "recv_q", "remote_port", "process,state"]
+        {
             let v = view("not state:closed", Some(by));
             let a = v.arrange(&snap);
             assert_consistent(&a);

@@ -200,7 +200,7 @@ fn actions_ask_for_confirmation() {
         list.contains("close this socket") && list.contains("SIGTERM") && list.contains("copy row"),
         "{list}"
     );
-    let mut s = s.press("e");
+    let mut s = s.press("s");
     assert!(
         s.show().contains("Close this socket? The listener closes") && s.effects.is_empty(),
         "{}",
@@ -208,7 +208,7 @@ fn actions_ask_for_confirmation() {
     );
     // Every key but y cancels.
     for key in ["<esc>", "n", "<enter>", "<space>", "j", "q"] {
-        let s = Screen::new().press("jKe").press(key);
+        let s = Screen::new().press("jKs").press(key);
         assert!(!s.effects.iter().any(|e| matches!(e, Effect::Act(_))), "{key}");
     }
     let s = s.press("y");
@@ -216,7 +216,7 @@ fn actions_ask_for_confirmation() {
         panic!("{:?}", s.effects)
     };
     assert_eq!(sockets.len(), 1);
-    let mut s = Screen::new().press("jKf");
+    let mut s = Screen::new().press("jKt");
     assert!(
         s.show().contains("Send SIGTERM to sshd 640?") && s.show().contains("/usr/sbin/sshd -D"),
         "{}",
@@ -280,11 +280,26 @@ fn actions_are_in_sections_with_a_letter_each_and_copies_come_first() {
     let is_title = |line: &str, t: &str| format!("{line}   ").contains(&format!("  {t}   "));
     let line = |t: &str| list.lines().position(|l| is_title(l, t)).unwrap_or_else(|| panic!("{t}: {list}"));
     let at = titles.map(line);
-    assert!(at.is_sorted() && list.contains("a copy row"), "{list}");
+    assert!(at.is_sorted() && list.contains("r copy row"), "{list}");
     // Enter on the first entry changes nothing, and a letter without an entry is reported.
     let s = Screen::new().press("jK<enter>");
     assert!(matches!(s.effects.first(), Some(Effect::Act(Act::Copy(_)))), "{:?}", s.effects);
     assert!(Screen::new().press("jKZ").show().contains("no key Z"));
+    // The letter of an action is the same on every kind of row; with several rows it is in upper case.
+    for (place, letters) in [
+        ("/:5432<enter>jK", "s close this socket|t SIGTERM|x SIGKILL|S close all|T SIGTERM all"),
+        ("jK", "s close this socket|t SIGTERM|r copy row|e copy as ss filter"),
+        ("/state:close-wait<enter>K", "s close these|t SIGTERM these|S close all"),
+        ("/state:close-wait<enter>jllmK", "S close 1 marked|T SIGTERM marked|s close this socket"),
+        ("3jK", "t SIGTERM|x SIGKILL|f raise fd limit|r copy row"),
+    ] {
+        let list = Screen::new().press(place).show();
+        for letter in letters.split('|') {
+            // The first entry is selected, and has the edge before its letter.
+            let is_there = [" ", "\u{258c}"].iter().any(|edge| list.contains(&format!("{edge}{letter} ")));
+            assert!(is_there, "{place}: {letter}: {list}");
+        }
+    }
     // No letter has a meaning of its own in a list.
     for c in "abdefimoprstuvwxyzABDEFIMOPRSTUVWXYZ".chars() {
         let s = Screen::new().press(&format!("jK{c}"));
@@ -294,7 +309,7 @@ fn actions_are_in_sections_with_a_letter_each_and_copies_come_first() {
 
 #[test]
 fn copy_needs_no_confirmation() {
-    let s = Screen::new().press("jKd");
+    let s = Screen::new().press("jKe");
     let Some(Effect::Act(Act::Copy(text))) = s.effects.first() else { panic!("{:?}", s.effects) };
     assert_eq!(text, "src [::]:22");
 }

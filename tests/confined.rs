@@ -101,8 +101,8 @@ fn confined_dashboard_keeps_its_features() {
         full.wait().unwrap();
         // Close the socket.
         s.keys("\x1b[FK");
-        s.until("list of actions", |t| t.contains("e close this socket"));
-        s.keys("e");
+        s.until("list of actions", |t| t.contains("s close this socket"));
+        s.keys("s");
         s.until("question", |t| t.contains('?'));
         s.keys("y");
         s.shows("1 socket closed");

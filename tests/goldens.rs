@@ -49,6 +49,7 @@ fn text(grid: &dyn Grid, format: Format, width: Option<u16>) -> String {
         style: &Style::default(),
         width,
         optional: 0,
+        named: &[],
         keys: JsonKeys::Columns,
         color: false,
     };

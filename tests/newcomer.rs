@@ -232,8 +232,8 @@ fn seven_questions_of_a_newcomer_take_at_most_five_keys_each() {
         ask(&mut s, &["/", "\x15"], "sport:8080 state:established", &["\r"]);
         s.until("the connection", |t| t.contains("1 of") && !t.contains("state:close-wait"));
         ask(&mut s, &["\x1b[F", "K"], "", &[]);
-        s.until("list of actions", |t| t.contains("e close this socket"));
-        ask(&mut s, &["e"], "", &[]);
+        s.until("list of actions", |t| t.contains("s close this socket"));
+        ask(&mut s, &["s"], "", &[]);
         s.until("question", |t| t.contains('?'));
         ask(&mut s, &["y"], "", &[]);
         s.shows("1 socket closed");

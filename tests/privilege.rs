@@ -234,8 +234,8 @@ fn capped_program_closes_no_connection_of_another_user() {
     let mut screen = Screen::start(Path::new("setpriv"), 120, 36, &args, &[]);
     screen.shows("1 of");
     screen.keys("\x1b[FK");
-    screen.until("list of actions", |t| t.contains("e close this socket"));
-    screen.keys("e");
+    screen.until("list of actions", |t| t.contains("s close this socket"));
+    screen.keys("s");
     screen.until("question", |t| t.contains('?'));
     screen.keys("y");
     screen.shows("requires root, or the user of the socket");

@@ -131,6 +131,7 @@ fn read(dir: &Path) -> String {
             style: &Style::default(),
             width: None,
             optional: 0,
+            named: &[],
             keys: JsonKeys::Columns,
             color: false,
         };

@@ -20,7 +20,7 @@ use std::process::{Child, Command, Output, Stdio};
 type Reflex = (&'static str, i32, &'static str, &'static str);
 
 /// Habits of `ss`, `netstat` and `lsof`.
-const OTHER_TOOLS: [Reflex; 24] = [
+const OTHER_TOOLS: [Reflex; 29] = [
     ("-tulpn", 0, "LISTEN", ""),
     ("-tan", 0, "ESTABLISHED", ""),
     ("list -tan state established", 0, "127.0.0.1:8080", ""),
@@ -42,13 +42,18 @@ const OTHER_TOOLS: [Reflex; 24] = [
     ("--summary", 2, "", "sockscope limits"),
     ("list -f inet", 2, "", "for ss -f: family:inet"),
     ("list -g state -s count", 0, "COUNT", ""),
+    ("list -g process,state -s count", 0, "STATE", ""),
+    ("list -tl rport:8080", 1, "", "1 matches with -a"),
+    ("list -t rport:8081", 1, "", "and state!=syn-recv,time-wait and "),
+    ("list -c +rtt", 0, "RTT", ""),
+    ("list -tn -c +rto", 0, "204ms", ""),
     ("list -w 2", 2, "", "-w=2s"),
     ("list -nPt", 0, "ESTABLISHED", ""),
     ("kill -s TERM :8080 --yes --read-only", 2, "", "read-only"),
 ];
 
 /// First-time use.
-const FIRST_TIME: [Reflex; 23] = [
+const FIRST_TIME: [Reflex; 24] = [
     ("--help", 0, "Coming from ss, netstat or lsof", ""),
     ("-h", 0, "Usage:", ""),
     ("help", 0, "Usage:", ""),
@@ -72,6 +77,7 @@ const FIRST_TIME: [Reflex; 23] = [
     ("kill nosuchprocess", 1, "", "no socket matches"),
     ("list --json :8080", 0, "\"local_port\":8080", ""),
     ("top --demo", 0, "RX/s", ""),
+    ("config --theme solarised", 2, "", "unknown theme"),
 ];
 
 /// Words of a command line; single quotes group.
@@ -387,6 +393,42 @@ fn table_in_a_terminal_keeps_the_owner_and_fills_the_width() {
 }
 
 #[test]
+fn columns_that_are_added_or_removed_leave_the_others_shown() {
+    let titles = |columns: &str, args: &[&str]| -> Vec<String> {
+        let out = Command::new(env!("CARGO_BIN_EXE_sockscope"))
+            .args(["--demo", "list", "state:established", "--lang", "en"])
+            .args(args)
+            .envs([("COLUMNS", columns), ("XDG_CONFIG_HOME", "/nonexistent")])
+            .output()
+            .unwrap();
+        let text = String::from_utf8(out.stdout).unwrap();
+        text.lines()
+            .next()
+            .unwrap()
+            .split("  ")
+            .map(|t| t.trim().to_owned())
+            .filter(|t| !t.is_empty())
+            .collect()
+    };
+    for columns in ["60", "80", "100", "150", "250", "0"] {
+        let usual = titles(columns, &[]);
+        let more = titles(columns, &["-c", "+rtt"]);
+        assert!(more.contains(&"RTT".to_owned()), "{columns}: {more:?}");
+        let others: Vec<&String> = more.iter().filter(|t| *t != "RTT").collect();
+        // No column besides it is new, and on a wide screen none is missing.
+        assert!(others.iter().all(|t| usual.contains(t)), "{columns}: {usual:?} {more:?}");
+        assert!(more.contains(&"PROCESS".to_owned()), "{columns}: {more:?}");
+        if columns.parse::<u16>().unwrap() % 250 == 0 {
+            assert_eq!(others.len(), usual.len(), "{columns}: {usual:?} {more:?}");
+        }
+        let less = titles(columns, &["-c=-state"]);
+        assert!(!less.contains(&"STATE".to_owned()), "{columns}: {less:?}");
+        let kept = usual.iter().filter(|t| *t != "STATE");
+        assert!(kept.clone().all(|t| less.contains(t)), "{columns}: {usual:?} {less:?}");
+    }
+}
+
+#[test]
 fn printed_numbers_are_whole_at_every_width() {
     let table = |columns: &str| {
         let out = Command::new(env!("CARGO_BIN_EXE_sockscope"))
@@ -411,6 +453,24 @@ fn printed_numbers_are_whole_at_every_width() {
         let shown = text.lines().next().unwrap().split_whitespace().count();
         assert!(shown >= titles, "{columns}: fewer columns than on a narrower screen");
         titles = shown;
+    }
+}
+
+#[test]
+fn exact_numbers_are_whole_in_the_dashboard() {
+    for size in ["60x24", "80x30", "100x40", "140x40", "200x60"] {
+        for keys in ["1", "2", "3", "4", "7", "1ggg"] {
+            let args = ["--demo", "-n", "screenshot", "--lang", "en", "--size", size, "--keys", keys];
+            let screen = String::from_utf8(sockscope(&args).stdout).unwrap();
+            // Addresses are cut in the middle, names at their end.
+            let is_cut =
+                |w: &&str| w.ends_with('\u{2026}') && w.trim_end_matches('\u{2026}').parse::<f64>().is_ok();
+            // Without the status line and the keys.
+            let lines: Vec<&str> = screen.lines().collect();
+            let table = lines[..lines.len().saturating_sub(2)].iter().flat_map(|l| l.split_whitespace());
+            let cut: Vec<&str> = table.filter(is_cut).collect();
+            assert!(screen.contains("LISTEN") && cut.is_empty(), "{size} {keys}: {cut:?}\n{screen}");
+        }
     }
 }
 

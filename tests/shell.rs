@@ -18,6 +18,30 @@ fn every_shell_has_a_script() {
 }
 
 #[test]
+fn words_are_completed_in_any_case() {
+    for (words, want) in [
+        (&["explain", "CL"][..], "CLOSE_WAIT"),
+        (&["explain", "close_w"], "close_wait"),
+        (&["kill", "--signal", "T"], "TERM"),
+        (&["kill", "--signal", "sig"], "sigterm"),
+        (&["kill", "--signal", "SIGK"], "SIGKILL"),
+    ] {
+        for shell in ["bash", "zsh", "fish"] {
+            let out = Command::new(env!("CARGO_BIN_EXE_sockscope"))
+                .args(["--", "sockscope"])
+                .args(words)
+                .envs([("COMPLETE", shell), ("_CLAP_IFS", "\n")])
+                .env("_CLAP_COMPLETE_INDEX", words.len().to_string())
+                .output()
+                .unwrap();
+            let text = String::from_utf8(out.stdout).unwrap();
+            let is_it = |l: &str| l.split([':', '\t']).next() == Some(want);
+            assert!(text.lines().any(is_it), "{shell} {words:?}: {text}");
+        }
+    }
+}
+
+#[test]
 fn reference_page_is_up_to_date() {
     let out = Command::new(env!("CARGO_BIN_EXE_sockscope")).arg("reference").output().unwrap();
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/reference.md");

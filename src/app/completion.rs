@@ -10,6 +10,7 @@ use crate::filter::Saved;
 use crate::filter::complete::complete;
 use crate::format::Column;
 use crate::model::limit::LIMIT_KINDS;
+use crate::model::signal::SIGNALS;
 use crate::model::{Netns, ProtoSet, Reads, Snapshot, State, StateSet, Wants};
 use crate::table::Table;
 use crate::table::{PROCESSES, SOCKETS, TABLES};
@@ -65,8 +66,13 @@ fn command() -> Command {
     let topics = || explain::TOPICS.iter().map(|t| t.name).chain(FINDINGS.iter().map(|f| f.name));
     let topics = move || topics().chain(TABLES.into_iter().flat_map(|t| t.columns).map(|c| c.name));
     out = out.mut_subcommand("explain", |c| {
-        c.mut_arg("topic", |a| a.add(ArgValueCompleter::new(move |t: &OsStr| words(t, topics()))))
+        c.mut_arg("topic", |a| a.add(ArgValueCompleter::new(move |t: &OsStr| words_in_any_case(t, topics()))))
     });
+    let signals = |typed: &OsStr| {
+        let short = SIGNALS.iter().map(|s| s.name.trim_start_matches("SIG"));
+        words_in_any_case(typed, short.chain(SIGNALS.iter().map(|s| s.name)))
+    };
+    out = out.mut_subcommand("kill", |c| c.mut_arg("signal", |a| a.add(ArgValueCompleter::new(signals))));
     let limits = |typed: &OsStr| words(typed, LIMIT_KINDS.iter().map(|k| k.name));
     out = out.mut_subcommand("check", |c| c.mut_arg("only", |a| a.add(ArgValueCompleter::new(limits))));
     let views = |typed: &OsStr| words(typed, TABLES.into_iter().map(|t| t.noun));
@@ -129,6 +135,19 @@ fn words<'a>(typed: &OsStr, all: impl IntoIterator<Item = &'a str>) -> Vec<Compl
     fitting.map(|w| CompletionCandidate::new(format!("{before}{w}"))).collect()
 }
 
+/// Candidates for a word in any case, continued as it begins: zsh and fish take only what begins with the typed word.
+fn words_in_any_case<'a>(typed: &OsStr, all: impl IntoIterator<Item = &'a str>) -> Vec<CompletionCandidate> {
+    let Some(typed) = typed.to_str() else { return Vec::new() };
+    let continued = |rest: &str| match typed.chars().find(|c| c.is_alphabetic()) {
+        Some(c) if c.is_lowercase() => rest.to_lowercase(),
+        Some(_) => rest.to_uppercase(),
+        None => rest.to_owned(),
+    };
+    let fits = |w: &str| w.get(..typed.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(typed));
+    let fitting = all.into_iter().filter(|w| fits(w));
+    fitting.map(|w| CompletionCandidate::new(format!("{typed}{}", continued(&w[typed.len()..])))).collect()
+}
+
 type Word = dyn Fn(&'static Column) -> Option<(String, &'static str)>;
 
 /// Candidates for the last word of a comma-separated list.
@@ -177,6 +196,20 @@ mod tests {
     #[test]
     fn command_with_completers_is_valid() {
         command().debug_assert();
+    }
+
+    #[test]
+    fn words_in_any_case_continue_as_they_begin() {
+        let offered = |typed: &str, names: &[&str]| {
+            let found = words_in_any_case(OsStr::new(typed), names.iter().copied());
+            found.iter().map(|c| c.get_value().to_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        let names = ["close_wait", "closing", "TERM"];
+        assert_eq!(offered("CL", &names), ["CLOSE_WAIT", "CLOSING"]);
+        assert_eq!(offered("close_", &names), ["close_wait"]);
+        assert_eq!(offered("te", &names), ["term"]);
+        assert_eq!(offered("", &names), names);
+        assert!(offered("\u{e9}", &names).is_empty());
     }
 
     #[test]

@@ -81,6 +81,9 @@ pub(super) fn run(plan: &Plan, args: &ConfigArgs) -> Result<ExitStatus, RunError
     if args.check {
         return check(&file, &text.unwrap_or_default(), &plan.names);
     }
+    // A flag may name a theme that does not exist, and two commands have the same key.
+    themes::named(&plan.settings.theme.0)?;
+    shared_keys(&plan.settings).map_err(|e| UsageError(format!("{}, {e}", file.display())))?;
     let mut out = match &text {
         Some(_) => format!("# {}\n", escape(&file.display().to_string())),
         None => format!("# {}: not found, using defaults\n", escape(&file.display().to_string())),
@@ -105,14 +108,18 @@ fn init(file: &Path) -> Result<ExitStatus, RunError> {
     }
 }
 
+/// Checks that no two commands have the same key, which shows only in all of them together.
+fn shared_keys(settings: &Settings) -> Result<(), String> {
+    let keys = settings.keys.iter().map(|(command, keys)| (command.clone(), keys.0.clone())).collect();
+    Keymap::new(&keys).map(drop).map_err(|e| format!("[keys]: {e}"))
+}
+
 fn check(file: &Path, text: &str, services: &Services) -> Result<ExitStatus, RunError> {
     let (settings, problems) = Settings::read(text, validators(&themes::check, services));
     let mut problems: Vec<String> =
         problems.into_iter().map(|p| format!("{}, {p}", file.display())).collect();
     if problems.is_empty() {
-        // Two commands with the same key show only in all of them together.
-        let keys = settings.keys.iter().map(|(command, keys)| (command.clone(), keys.0.clone())).collect();
-        problems.extend(Keymap::new(&keys).err().map(|e| format!("{}, [keys]: {e}", file.display())));
+        problems.extend(shared_keys(&settings).err().map(|e| format!("{}, {e}", file.display())));
     }
     match problems.split_last() {
         None => print(&format!("{}: ok\n", escape(&file.display().to_string()))),

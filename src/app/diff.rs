@@ -48,6 +48,7 @@ pub(super) fn run(plan: &Plan, diff: &DiffPlan) -> Result<ExitStatus, RunError> 
         style: &style(plan, &TerminalEnv::read()),
         width: width(),
         optional: 0,
+        named: &[],
         keys: JsonKeys::Columns,
         color: colors(plan, &TerminalEnv::read()),
     };

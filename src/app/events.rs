@@ -347,6 +347,7 @@ impl<'a> Printer<'a> {
             style: &self.style,
             width: None,
             optional: 0,
+            named: &list.named,
             keys: match snap.map(JsonHead::new) {
                 Some(head) if list.all_columns() => JsonKeys::All(head),
                 Some(head) if !list.chosen => JsonKeys::PerProtocol(head),

@@ -205,6 +205,7 @@ impl<W: Write + Send> Sink<W> {
             style: &style,
             width: None,
             optional: 0,
+            named: &[],
             keys: JsonKeys::Columns,
             color: false,
         };

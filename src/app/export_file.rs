@@ -110,7 +110,16 @@ fn write_grid(
 ) -> io::Result<Option<usize>> {
     let form = Format::ALL.iter().find(|(_, n)| *n == form).map_or(Format::Table, |(f, _)| *f);
     let style = listing::style(plan, &environment::TerminalEnv::read());
-    let listing = Listing { grid, header: true, style: &style, width: None, optional: 0, keys, color: false };
+    let listing = Listing {
+        grid,
+        header: true,
+        style: &style,
+        width: None,
+        optional: 0,
+        named: &[],
+        keys,
+        color: false,
+    };
     output::write(out, form, &listing).map(|()| Some(grid.len()))
 }
 

@@ -9,11 +9,11 @@ use super::watch::{Events, is_closed_within};
 use crate::cli::Plan;
 use crate::cli::list_plan::{ListPlan, Wait};
 use crate::diagnose::visibility::hidden;
-use crate::format::{Column, Style, duration};
+use crate::format::{Style, duration};
 use crate::model::map::Map;
 use crate::model::{Needs, Snapshot, StateSet, Verify, Wants};
 use crate::output::{self, Format, Grid, HostRows};
-use crate::table::{TableId, with_namespaces};
+use crate::table::TableId;
 use crate::view::Arranged;
 use crate::view::sort;
 use crate::view::summary::{Summary, Totals};
@@ -117,12 +117,7 @@ fn write(
         output::write_graph(out, list.format, &map, &all).map_err(RunError::stdout)?;
         return Ok(if all.is_empty() { ExitStatus::NoMatch } else { ExitStatus::Success });
     }
-    let mut columns: Vec<&'static Column> = list.columns.clone();
-    if !list.chosen && list.format == Format::Table {
-        for snap in snaps {
-            columns = with_namespaces(list.table, &columns, snap);
-        }
-    }
+    let mut columns = list.columns_of(snaps.iter().map(|snap| &**snap));
     let optional = listing::optional_columns(list);
     columns.extend(&optional);
     let (summary, listed);

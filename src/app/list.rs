@@ -9,10 +9,12 @@ use crate::cli::Plan;
 use crate::cli::list_plan::{ListPlan, Wait};
 use crate::diagnose::{unjudged, visibility::hidden};
 use crate::format::{Role, Style, duration, thousands};
+use crate::model::lang::tr;
 use crate::model::text::escape;
 use crate::model::{
     Fault, FaultKind, FaultSubject, Missing, Netns, Proto, ProtoSet, Reads, Snapshot, Verify, Wants,
 };
+use crate::msg;
 use crate::output::Format;
 use crate::table::{TableId, forwards};
 use crate::view::wants::wants as view_wants;
@@ -46,13 +48,15 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
     let mut unresolved = resolve_all_hosts(list, &snap);
     let rows = view(list).arrange(&snap);
     unresolved = unresolved.max(resolve_hosts(list, &snap, &rows.rows));
-    let status = print(plan, list, &snap, &rows)?;
-    if rows.rows.is_empty() && !list.count {
+    let status = print_rows(plan, list, &snap, &rows)?;
+    let is_empty = rows.rows.is_empty();
+    if is_empty && !list.count {
         print_no_match(list, &snap, rows, &mut reader)?;
         if let Some(note) = &plan.mistyped {
             print_error(note);
         }
     }
+    print_missing(plan, list, &snap, is_empty);
     if unresolved > 0 {
         let addresses = if unresolved == 1 { "address" } else { "addresses" };
         let (count, secs) = (thousands(unresolved as u64), RESOLVE_TIMEOUT.as_secs());
@@ -90,7 +94,9 @@ fn wait_for(plan: &Plan, list: &ListPlan, wait: &Wait, reader: &mut Reader) -> R
         rows.rows.retain(|r| matcher.matches(*r as usize));
         if !rows.rows.is_empty() {
             resolve_hosts(list, &snap, &rows.rows);
-            return print(plan, list, &snap, &rows);
+            let status = print_rows(plan, list, &snap, &rows)?;
+            print_missing(plan, list, &snap, false);
+            return Ok(status);
         }
         let left = match wait.timeout {
             Some(timeout) => timeout.saturating_sub(start.elapsed()),
@@ -113,20 +119,28 @@ fn wait_for(plan: &Plan, list: &ListPlan, wait: &Wait, reader: &mut Reader) -> R
     }
 }
 
-/// Prints the rows, and on standard error what is missing from them.
-fn print(plan: &Plan, list: &ListPlan, snap: &Snapshot, rows: &Arranged) -> Result<ExitStatus, RunError> {
+/// Prints the rows.
+fn print_rows(
+    plan: &Plan,
+    list: &ListPlan,
+    snap: &Snapshot,
+    rows: &Arranged,
+) -> Result<ExitStatus, RunError> {
     let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
     let status = write(&mut out, plan, list, snap, rows, None)?;
     out.flush().map_err(RunError::stdout)?;
-    drop(out);
+    Ok(status)
+}
+
+/// Prints on standard error what is missing from the rows.
+fn print_missing(plan: &Plan, list: &ListPlan, snap: &Snapshot, is_empty: bool) {
     let interactive = list.format == Format::Table && io::stderr().is_terminal();
     let unread_netns =
-        if rows.rows.is_empty() && !interactive { unread_namespaces(plan, list, snap) } else { Vec::new() };
+        if is_empty && !interactive { unread_namespaces(plan, list, snap) } else { Vec::new() };
     for line in unavailable(list, snap).into_iter().chain(unread_netns).chain(read_errors(snap, interactive))
     {
         let _ = writeln!(io::stderr(), "{line}");
     }
-    Ok(status)
 }
 
 /// Prints the reason why no row matches. What the kernel filtered is read again whole, so that the reason counts all rows.
@@ -139,13 +153,27 @@ pub(super) fn print_no_match(
     let all = view_wants(list.table, &[], &list.filter, &[], ProtoSet::TCP_UDP, false);
     let narrowed = (&snap.sample.wants.states, snap.sample.wants.protos) != (&all.states, all.protos)
         || snap.sample.wants.prefilter.is_some();
-    let no_match = if narrowed && !reader.is_recorded() {
+    let whole;
+    let (snap, no_match) = if narrowed && !reader.is_recorded() {
         reader.set_wants(all);
-        view(list).arrange(&*reader.poll()?).no_match
+        whole = reader.poll()?;
+        (&*whole, view(list).arrange(&whole).no_match)
     } else {
-        rows.no_match
+        (snap, rows.no_match)
     };
-    print_lines(no_match.map_or_else(Vec::new, |n| n.lines(list.table)));
+    let Some(no_match) = no_match else { return Ok(()) };
+    let mut lines = no_match.lines(list.table);
+    if let Some(filter) = &list.any_state {
+        let any_state = View { filter: filter.clone(), ..view(list) }.arrange(snap);
+        // The states are the reason, or they are not: the rest of the filter is.
+        lines.truncate(1);
+        lines.extend(match any_state.rows.len() {
+            0 => any_state.no_match.and_then(|n| n.near_miss()),
+            1 => Some(tr("1 matches with -a").to_owned()),
+            n => Some(msg!("{} match with -a", thousands(n as u64))),
+        });
+    }
+    print_lines(lines);
     Ok(())
 }
 

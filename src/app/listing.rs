@@ -8,8 +8,7 @@ use crate::cli::list_plan::ListPlan;
 use crate::cli::settings::value::ColorArg;
 use crate::format::{Column, Role, Style};
 use crate::model::{Addr, HostName, ProtoSet, Snapshot, Wants};
-use crate::output::{self, Format, Grid, JsonHead, JsonKeys, Listing, Rows};
-use crate::table::with_namespaces;
+use crate::output::{self, Grid, JsonHead, JsonKeys, Listing, Rows};
 use crate::tui::Color;
 use crate::view::summary::Summary;
 use crate::view::wants::wants as view_wants;
@@ -50,7 +49,7 @@ fn resolve_rows(list: &ListPlan, snap: &Snapshot, rows: &[u32]) -> usize {
 pub(super) fn wants(list: &ListPlan) -> Wants {
     let columns = [list.columns.clone(), optional_columns(list)].concat();
     let mut out = view_wants(list.table, &columns, &list.filter, &list.sort, ProtoSet::TCP_UDP, true);
-    let extra: Vec<_> = list.group.iter().filter_map(|g| g.column(list.table)).collect();
+    let extra: Vec<_> = list.group.iter().flat_map(|g| g.columns(list.table)).collect();
     let wait = list.wait.iter().map(|w| &w.filter);
     for more in std::iter::once(view_wants(list.table, &extra, &list.filter, &[], ProtoSet::TCP_UDP, true))
         .chain(wait.map(|f| view_wants(list.table, &[], f, &[], ProtoSet::TCP_UDP, false)))
@@ -105,10 +104,7 @@ pub(super) fn write(
     height: Option<usize>,
 ) -> Result<ExitStatus, RunError> {
     let limit = [list.top, height].into_iter().flatten().min().unwrap_or(usize::MAX);
-    let mut columns = list.columns.clone();
-    if !list.chosen && list.format == Format::Table {
-        columns = with_namespaces(list.table, &columns, snap);
-    }
+    let mut columns = list.columns_of([snap]);
     let optional = optional_columns(list);
     columns.extend(&optional);
     let summary;
@@ -159,6 +155,7 @@ pub(super) fn write_grid(
         style: &style(plan, &env),
         width: width(),
         optional,
+        named: &list.named,
         keys: match head {
             None => JsonKeys::Columns,
             Some(head) if list.all_columns() => JsonKeys::All(head),

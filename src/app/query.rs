@@ -128,6 +128,7 @@ fn print(plan: &Plan, query: &QueryPlan, mut answer: Answer<'_>) -> Result<ExitS
             style: &style,
             width: None,
             optional: 0,
+            named: &[],
             keys: JsonKeys::Columns,
             color,
         };

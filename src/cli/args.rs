@@ -69,7 +69,7 @@ Exit status: 0 success, 1 no match or timeout, 2 usage error or failure; check: 
 /// The examples, and the equivalents of other tools.
 fn long_examples() -> String {
     let mut out = format!(
-        "{EXAMPLES}\n\nComing from ss, netstat or lsof (as root with --netns here: the namespace of the shell alone):\n"
+        "{EXAMPLES}\n\nComing from ss, netstat or lsof, the same rows (as root with --netns here: the namespace of the shell alone):\n"
     );
     for line in equivalents::lines() {
         out.push_str(&format!("  {line}\n"));
@@ -471,12 +471,12 @@ pub struct Events {
     /// Columns, comma-separated ("help" lists them; "+NAME" adds to the default columns, "-NAME" removes)
     #[arg(short = 'c', long, value_name = "COLUMNS", allow_hyphen_values = true)]
     pub columns: Option<String>,
-    /// At the end print one row per group with counts and sums: process, `remote_addr` or any column
+    /// At the end print one row per group with counts and sums: process, `remote_addr` or any column, comma-separated
     #[arg(
         short = 'g',
         long,
-        value_name = "COLUMN",
-        help = "At the end print one row per group with counts and sums: process, remote_addr or any column"
+        value_name = "COLUMNS",
+        help = "At the end print one row per group with counts and sums: process, remote_addr or any column, comma-separated"
     )]
     pub group_by: Option<String>,
     /// Sort groups by columns: NAME, NAME:asc or NAME:desc, comma-separated
@@ -602,8 +602,8 @@ pub struct List {
     /// Sort by columns: NAME, NAME:asc or NAME:desc, comma-separated
     #[arg(short = 's', long, value_name = "COLUMN[:desc]", allow_hyphen_values = true)]
     pub sort: Option<String>,
-    /// Print one row per group with counts and sums: state, local, remote, process or any column
-    #[arg(short = 'g', long, value_name = "COLUMN")]
+    /// Print one row per group with counts and sums: state, local, remote, process or any column; several comma-separated
+    #[arg(short = 'g', long, value_name = "COLUMNS")]
     pub group_by: Option<String>,
     /// Print at most N rows
     #[arg(long, value_name = "N", allow_negative_numbers = true)]

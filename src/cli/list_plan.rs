@@ -6,9 +6,9 @@ use super::settings::Settings;
 use super::settings::value::{TableKey, flag_duration};
 use crate::filter::{Filter, Names};
 use crate::format::{Column, Role};
-use crate::model::{AttrSet, Reads, Services};
+use crate::model::{AttrSet, Reads, Services, Snapshot};
 use crate::output::Format;
-use crate::table::{self, HOSTNAME_COLUMN, Table, TableId};
+use crate::table::{self, HOSTNAME_COLUMN, Table, TableId, with_namespaces};
 use crate::view::group::GroupBy;
 use crate::view::sort::{self, SortKey};
 use std::time::Duration;
@@ -25,14 +25,22 @@ pub struct ListPlan {
     pub filter_text: String,
     /// The filter.
     pub filter: Filter,
+    /// The filter with `-a`, if the flags select fewer states without it.
+    pub any_state: Option<Filter>,
     /// Columns in order.
     pub columns: Vec<&'static Column>,
     /// Resolve remote addresses. Without it no DNS query is sent.
     pub resolve: bool,
     /// Columns added by flags of `ss`.
     pub added: Vec<&'static Column>,
+    /// Columns named besides the default ones, as in `+rtt`.
+    pub named: Vec<&'static Column>,
+    /// Columns removed from the default ones, as in `-netns`.
+    removed: Vec<&'static Column>,
     /// The columns were chosen by a flag or in the configuration file.
     pub chosen: bool,
+    /// Columns are added where they are needed or have space: they are the default ones, changed or not.
+    extended: bool,
     /// Sort order.
     pub sort: Vec<SortKey>,
     /// Grouping.
@@ -103,6 +111,8 @@ impl ListPlan {
         let parse = |text: &str| parse_filter("filter", text, table, inputs);
         let filter = parse(&typed)?;
         let filter_text = l.ss.with_filter(&typed, &filter, &parse)?;
+        let with_all = l.ss.with_all().with_filter(&typed, &filter, &parse)?;
+        let any_state = (with_all != filter_text).then(|| parse(&with_all)).transpose()?;
         let filter = if filter_text == typed { filter } else { parse(&filter_text)? };
         // Groups have a count, the table itself does not.
         let by_count = l.group_by.is_some()
@@ -120,17 +130,33 @@ impl ListPlan {
         };
         let configured = inputs.settings.columns.get(&TableKey(table)).map(|c| &c.0);
         let chosen = l.columns.is_some() || configured.is_some();
-        let columns = match (&l.columns, configured) {
-            (Some(text), _) => {
-                table::columns(text, table).map_err(|e| UsageError(format!("--columns: {e}")))?
-            }
-            (None, Some(columns)) if matches!(format, Format::Table | Format::Csv) => columns.clone(),
-            (None, _) => default_columns(table, format),
+        let printed = matches!(format, Format::Table | Format::Csv);
+        let usual = match configured {
+            Some(columns) if printed => columns.clone(),
+            _ => default_columns(table, format),
         };
-        let mut columns = columns;
+        let mut changed = None;
+        let mut columns = match &l.columns {
+            Some(text) => {
+                // Of JSON the default keys are too many to be the base of a choice.
+                let base = if printed { usual } else { table.default_columns() };
+                let columns = table::columns_from(text, table, &base)
+                    .map_err(|e| UsageError(format!("--columns: {e}")))?;
+                changed = table::changes_columns(text).then_some(base);
+                columns
+            }
+            None => usual,
+        };
+        let named = columns.iter().copied().filter(|c| changed.as_ref().is_some_and(|b| !b.contains(c)));
+        let named: Vec<_> = named.collect();
+        // What is removed is not added for another reason.
+        let removed = match &l.columns {
+            Some(text) if changed.is_some() => removed_columns(text, table, &columns),
+            _ => Vec::new(),
+        };
+        let extended = printed && (!chosen || (changed.is_some() && configured.is_none()));
         let hostname = table.column(HOSTNAME_COLUMN).filter(|c| inputs.hosts && !columns.contains(c));
-        if let Some(hostname) = hostname.filter(|_| !chosen && matches!(format, Format::Table | Format::Csv))
-        {
+        if let Some(hostname) = hostname.filter(|c| extended && !removed.contains(c)) {
             columns.insert(0, hostname);
         }
         let added = l.ss.columns(table);
@@ -142,8 +168,9 @@ impl ListPlan {
         let resolve = l.resolve || inputs.settings.resolve;
         let columns = if resolve { with_host_names(table, columns) } else { columns };
         // "all" and JSON have the column too, but only naming it starts DNS queries.
-        let named = |w: &str| table.column(w.trim_start_matches('+')).is_some_and(|c| c.is(Role::RemoteHost));
-        let resolve = resolve || l.columns.iter().any(|text| text.split(',').any(|w| named(w.trim())));
+        let is_host =
+            |w: &str| table.column(w.trim_start_matches('+')).is_some_and(|c| c.is(Role::RemoteHost));
+        let resolve = resolve || l.columns.iter().any(|text| text.split(',').any(|w| is_host(w.trim())));
         let watch = l.watch.as_deref().map(|text| flag_duration("--watch", text)).transpose()?;
         if watch.is_some() {
             let conflict = match format {
@@ -177,10 +204,14 @@ impl ListPlan {
             table,
             filter_text,
             filter,
+            any_state,
             columns,
             added,
+            named,
+            removed,
             resolve,
             chosen,
+            extended,
             sort,
             group,
             largest_first: by_count || l.sort.is_none() && l.top.is_some(),
@@ -205,6 +236,12 @@ impl ListPlan {
     }
 }
 
+/// Columns that a list of changes removes.
+fn removed_columns(text: &str, table: &'static Table, kept: &[&'static Column]) -> Vec<&'static Column> {
+    let words = text.split(',').map(|w| w.trim().trim_start_matches(['+', '-']));
+    words.filter_map(|w| table.column(w)).filter(|c| !kept.contains(c)).collect()
+}
+
 /// Adds host names behind the remote addresses.
 fn with_host_names(table: &'static Table, mut columns: Vec<&'static Column>) -> Vec<&'static Column> {
     if let Some(names) = table.column("remote_host").filter(|n| !columns.contains(n)) {
@@ -222,11 +259,24 @@ fn is_known_at_once(c: &Column) -> bool {
 impl ListPlan {
     /// Columns that a table shows in addition if it has the space.
     pub fn optional_columns(&self) -> Vec<&'static Column> {
-        if self.chosen || self.group.is_some() || self.format != Format::Table {
+        if !self.extended || self.group.is_some() || self.format != Format::Table {
             return Vec::new();
         }
         let wide = self.table.wide_columns.iter().filter_map(|name| self.table.column(name));
-        wide.filter(|c| is_known_at_once(c) && !self.columns.contains(c)).collect()
+        let more = wide.filter(|c| is_known_at_once(c) && !self.columns.contains(c));
+        more.filter(|c| !self.removed.contains(c)).collect()
+    }
+
+    /// The columns for these snapshots, with that of the network namespace if needed.
+    pub fn columns_of<'s>(&self, snaps: impl IntoIterator<Item = &'s Snapshot>) -> Vec<&'static Column> {
+        let mut columns = self.columns.clone();
+        if self.extended && self.format == Format::Table {
+            for snap in snaps {
+                columns = with_namespaces(self.table, &columns, snap);
+            }
+            columns.retain(|c| !self.removed.contains(c));
+        }
+        columns
     }
 }
 

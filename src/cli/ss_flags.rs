@@ -52,8 +52,18 @@ pub const SS_FLAGS: [SsFlag; 13] = [
     SsFlag { short: None, ..flag('w', "raw", Effect::Proto("raw"), "Raw sockets (ss -w)") },
     flag('4', "ipv4", Effect::Family("inet"), "IPv4 sockets"),
     flag('6', "ipv6", Effect::Family("inet6"), "IPv6 sockets"),
-    flag('l', "listening", Effect::Listening, "Listening and unconnected sockets"),
-    flag('a', "all", Effect::All, "Sockets in any state (without the flags above: the default)"),
+    flag(
+        'l',
+        "listening",
+        Effect::Listening,
+        "Listening and unconnected sockets; alone of TCP and UDP (ss -l: of every family), -x of UNIX",
+    ),
+    flag(
+        'a',
+        "all",
+        Effect::All,
+        "Sockets in any state, as in ss without TCP sockets that are bound only (state:closed); alone: the default, TCP and UDP",
+    ),
     flag('p', "processes", Effect::Columns(&["fd"]), "Add the fd number; the process is always shown"),
     flag(
         'e',
@@ -115,6 +125,9 @@ const fn flag(letter: char, long: &'static str, effect: Effect, help: &'static s
 #[derive(Clone, Debug, Default)]
 pub struct SsFlags(Vec<&'static SsFlag>);
 
+/// All but TCP sockets that are bound only.
+const BOUND_ONLY: &str = "not ( proto:tcp state:closed )";
+
 /// Heading of these flags in the help.
 const HEADING: &str = "Selection, as in ss";
 
@@ -173,14 +186,30 @@ impl SsFlags {
         }
         let has = |effect| self.0.iter().any(|f| f.effect == effect);
         let named = filter.columns().iter().any(|c| c.is(Role::State));
-        if table.is_sockets() && !named && !has(Effect::All) {
-            if has(Effect::Listening) {
+        if table.is_sockets() && !named {
+            if has(Effect::All) {
+                // Bound sockets that neither listen nor are connected are shown with `ss -B` only.
+                match &protos[..] {
+                    ["tcp"] => terms.push("state!=closed".to_owned()),
+                    [] if families.is_empty() => {}
+                    [] => terms.push(BOUND_ONLY.to_owned()),
+                    all if all.contains(&"tcp") => terms.push(BOUND_ONLY.to_owned()),
+                    _ => {}
+                }
+            } else if has(Effect::Listening) {
                 terms.push("state:listen,unconn".to_owned());
             } else if !terms.is_empty() {
                 terms.push("state:connected state!=time-wait,syn-recv".to_owned());
             }
         }
         Ok(terms.join(" "))
+    }
+
+    /// The same flags and `-a`.
+    #[must_use]
+    pub(super) fn with_all(&self) -> Self {
+        let all = SS_FLAGS.iter().filter(|f| f.effect == Effect::All);
+        Self(self.0.iter().copied().chain(all).collect())
     }
 
     /// The text of a filter with the selection of the flags before it.
@@ -249,18 +278,21 @@ mod tests {
             ("", ""),
             ("-tulpn", "proto:tcp,udp state:listen,unconn"),
             ("-t", "proto:tcp state:connected state!=time-wait,syn-recv"),
-            ("-ta", "proto:tcp"),
-            ("-tla", "proto:tcp"),
+            ("-ta", "proto:tcp state!=closed"),
+            ("-tla", "proto:tcp state!=closed"),
             ("-tan state established", "proto:tcp state established"),
             ("-tl state established", "proto:tcp state established"),
             ("-tl :443", "proto:tcp state:listen,unconn :443"),
-            ("-ta nginx or api", "proto:tcp ( nginx or api )"),
+            ("-ta nginx or api", "proto:tcp state!=closed ( nginx or api )"),
             ("-ta state established nginx or api", "proto:tcp ( state established nginx or api )"),
             ("-l", "state:listen,unconn"),
             ("-a", ""),
             ("-p nginx", "nginx"),
-            ("-4 -6 -t -a --raw", "proto:tcp,raw family:inet,inet6"),
-            ("-tttt -a", "proto:tcp"),
+            ("-4 -6 -t -a --raw", "proto:tcp,raw family:inet,inet6 not ( proto:tcp state:closed )"),
+            ("-4a", "family:inet not ( proto:tcp state:closed )"),
+            ("-ua", "proto:udp"),
+            ("-ta state:closed", "proto:tcp state:closed"),
+            ("-tttt -a", "proto:tcp state!=closed"),
         ] {
             assert_eq!(text(args), want, "{args}");
         }

@@ -263,7 +263,9 @@ fn operand(f: &mut fmt::Formatter<'_>, o: &Operand, kind: Kind) -> fmt::Result {
             }
         }
         Operand::States(set) => {
-            if let Some((name, _)) = super::state_sets::GROUPS.iter().find(|(_, s)| s() == *set) {
+            // Two states need no name that only readers of ss(8) know.
+            let mut groups = super::state_sets::GROUPS.iter().filter(|(_, s)| s().states().count() > 2);
+            if let Some((name, _)) = groups.find(|(_, s)| s() == *set) {
                 return f.write_str(name);
             }
             for (i, s) in set.states().enumerate() {

@@ -120,7 +120,7 @@ fn cases() {
         ("state:time-wait,close-wait", "state:close-wait,time-wait", &[4, 5]),
         ("state!=estab,listen", "state!=listen,established", &[4, 5, 7, 9, 11]),
         ("state:connected", "state:connected", &[2, 3, 4, 5, 6, 7, 8, 10, 13, 14]),
-        ("state:bucket", "state:bucket", &[5]),
+        ("state:bucket", "state:syn-recv,time-wait", &[5]),
         ("state:unconn", "state:unconn", &[9]),
         // Other fields.
         ("proto:tcp", "proto:tcp", TCP),
@@ -227,7 +227,7 @@ fn cases() {
         ("state close", "state:closed,unconn", &[9, 11]),
         ("state all", "state:all", ALL),
         ("state synchronized", "state:synchronized", &[2, 3, 4, 5, 6, 8, 10, 13, 14]),
-        ("state bucket", "state:bucket", &[5]),
+        ("state bucket", "state:syn-recv,time-wait", &[5]),
         ("state big", "state:big", NO_TW),
         ("dst 10.0.0.0/8", "remote:10.0.0.0/8", &[6, 14]),
         ("dst = 10.0.0.0/8", "remote:10.0.0.0/8", &[6, 14]),

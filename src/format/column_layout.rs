@@ -9,6 +9,8 @@ pub struct Candidate {
     pub column: &'static Column,
     /// Width of its title and widest cell; [`super::Width::normal`] where the screen must not jitter.
     pub natural: u16,
+    /// Named by the user, besides the default columns: dropped as late as addresses.
+    pub named: bool,
 }
 
 /// Drop order from which columns are dropped before an address or a name is shortened.
@@ -81,7 +83,15 @@ fn most(w: &Candidate) -> u16 {
 /// complete before a long text.
 pub fn fit(candidates: &[Candidate], total: u16, gap: u16) -> Vec<Option<u16>> {
     let yields: MayDrop = |w| w.column.drop >= BEFORE_ADDRESSES;
-    fit_readable(candidates, total, gap, ((readable, yields), least), |c| c.drop)
+    fit_readable(candidates, total, gap, ((readable, yields), least), |w| w.column.drop)
+}
+
+/// The same with whole numbers: columns are dropped instead.
+pub fn fit_whole(candidates: &[Candidate], total: u16, gap: u16) -> Vec<Option<u16>> {
+    let yields: MayDrop = |w| w.column.drop >= BEFORE_ADDRESSES;
+    let first: Least = |w| if is_whole(w.column) { w.natural.max(1) } else { readable(w) };
+    let then: Least = |w| if is_whole(w.column) { w.natural.max(1) } else { least(w) };
+    fit_readable(candidates, total, gap, ((first, yields), then), |w| w.column.drop)
 }
 
 /// The same for rows that are printed once: every column that is dropped late, such as the owner, gets its usual width before
@@ -91,15 +101,20 @@ pub fn fit_rows(candidates: &[Candidate], total: u16, gap: u16) -> Vec<Option<u1
     let answers = |w: &Candidate| {
         let title = super::width(w.column.title) as u16;
         let least = readable(w).max(least_printed(w)).max(title.min(w.natural));
-        if rank(w.column) < BEFORE_ADDRESSES { usual(w).max(least) } else { least }
+        if rank(w) < BEFORE_ADDRESSES { usual(w).max(least) } else { least }
     };
-    let yields: MayDrop = |w| rank(w.column) >= BEFORE_ADDRESSES;
+    let yields: MayDrop = |w| rank(w) >= BEFORE_ADDRESSES;
     fit_readable(candidates, total, gap, ((answers, yields), least_printed), rank)
 }
 
-/// Drop order of printed rows: the process is dropped late under each of its names.
-fn rank(c: &Column) -> u8 {
-    if c.is(Role::Process) || c.is(Role::Owner) { c.drop.min(2) } else { c.drop }
+/// Drop order of printed rows: the process is dropped late under each of its names, and so is what the user named.
+fn rank(w: &Candidate) -> u8 {
+    let c = w.column;
+    match c.is(Role::Process) || c.is(Role::Owner) {
+        true => c.drop.min(2),
+        false if w.named => 0,
+        false => c.drop,
+    }
 }
 
 type Least = fn(&Candidate) -> u16;
@@ -111,10 +126,10 @@ fn fit_readable(
     total: u16,
     gap: u16,
     (first, least): ((Least, MayDrop), Least),
-    order: fn(&Column) -> u8,
+    order: fn(&Candidate) -> u8,
 ) -> Vec<Option<u16>> {
     // The column that is never dropped.
-    let last = (0..candidates.len()).min_by_key(|i| (order(candidates[*i].column), *i)).unwrap_or(0);
+    let last = (0..candidates.len()).min_by_key(|i| (order(&candidates[*i]), *i)).unwrap_or(0);
     let mut kept: Vec<bool> = vec![true; candidates.len()];
     let need = |kept: &[bool], least: fn(&Candidate) -> u16| -> u32 {
         let n = kept.iter().filter(|k| **k).count() as u32;
@@ -127,7 +142,7 @@ fn fit_readable(
         while need(&kept, least) > u32::from(total) {
             let victim = (0..candidates.len())
                 .filter(|i| kept[*i] && *i != last && may_drop(&candidates[*i]))
-                .max_by_key(|i| (order(candidates[*i].column), *i));
+                .max_by_key(|i| (order(&candidates[*i]), *i));
             match victim {
                 Some(i) => kept[i] = false,
                 None => break,
@@ -176,7 +191,7 @@ mod tests {
         let candidates: Vec<_> = [&A, &B, &C]
             .into_iter()
             .zip(naturals)
-            .map(|(column, natural)| Candidate { column, natural })
+            .map(|(column, natural)| Candidate { column, natural, named: false })
             .collect();
         fit(&candidates, total, 1)
     }
@@ -187,7 +202,7 @@ mod tests {
         static QUEUE: Column = Column { kind: Kind::Bytes, align: Align::Right, ..col("queue", 4, 6, 8, 10) };
         static OWNER: Column = col("owner", 8, 16, 32, 0);
         static LINE: Column = col("line", 10, 20, 200, 9);
-        let wish = |column, natural| Candidate { column, natural };
+        let wish = |column, natural| Candidate { column, natural, named: false };
         let w = |candidates: &[Candidate], total| fit(candidates, total, 2);
         let rows = [wish(&ADDR, 14), wish(&ADDR, 21), wish(&OWNER, 30), wish(&QUEUE, 6)];
         // 14 + 21 + 16 + 6 and three gaps: all fit, and what is left is the owner's.
@@ -205,9 +220,9 @@ mod tests {
         static OWNER: Column = col("owner", 8, 18, 32, 0);
         static NETNS: Column = col("netns", 4, 10, 24, 9);
         let rows = [
-            Candidate { column: &OWNER, natural: 12 },
-            Candidate { column: &A, natural: 6 },
-            Candidate { column: &NETNS, natural: 5 },
+            Candidate { column: &OWNER, natural: 12, named: false },
+            Candidate { column: &A, natural: 6, named: false },
+            Candidate { column: &NETNS, natural: 5, named: false },
         ];
         assert_eq!(fit_rows(&rows, 27, 2), [Some(12), Some(6), Some(5)]);
         assert_eq!(fit_rows(&rows, 25, 2), [Some(12), Some(6), None]);
@@ -219,7 +234,7 @@ mod tests {
         static QUEUE: Column = Column { kind: Kind::Bytes, align: Align::Right, ..col("queue", 4, 6, 8, 11) };
         static OWNER: Column = Column { role: Some(Role::Owner), ..col("owner", 10, 18, 32, 0) };
         static TIMER: Column = Column { values: Some(|| vec!["timewait"]), ..col("timer", 4, 9, 9, 57) };
-        let wish = |column, natural| Candidate { column, natural };
+        let wish = |column, natural| Candidate { column, natural, named: false };
         let rows = [wish(&A, 6), wish(&QUEUE, 9), wish(&TIMER, 8)];
         assert_eq!(fit_rows(&rows, 27, 2), [Some(6), Some(9), Some(8)]);
         for total in 0..27 {
@@ -228,6 +243,27 @@ mod tests {
         }
         // The name of a process may be cut down to the width that leaves its pid whole.
         assert_eq!(fit_rows(&[wish(&OWNER, 30), wish(&QUEUE, 9)], 26, 2), [Some(26), None]);
+    }
+
+    #[test]
+    fn named_column_of_printed_rows_is_dropped_after_the_default_ones() {
+        static RATE: Column = Column { kind: Kind::Bytes, align: Align::Right, ..col("rate", 4, 6, 8, 8) };
+        let rows = |named| {
+            [(&A, false), (&B, false), (&C, named)].map(|(column, named)| Candidate {
+                column,
+                natural: 6,
+                named,
+            })
+        };
+        assert_eq!(fit_rows(&rows(true), 16, 1), [Some(6), None, Some(6)]);
+        assert_eq!(fit_whole(&rows(false), 20, 1), [Some(6), Some(6), Some(6)]);
+        let rate = [
+            Candidate { column: &A, natural: 6, named: false },
+            Candidate { column: &RATE, natural: 12, named: false },
+        ];
+        assert_eq!(fit_whole(&rate, 19, 1), [Some(6), Some(12)], "wider than its greatest width");
+        assert_eq!(fit_whole(&rate, 18, 1), [Some(6), None]);
+        assert_eq!(fit(&rate, 18, 1), [Some(6), Some(8)]);
     }
 
     #[test]

@@ -17,7 +17,9 @@ pub(super) fn number_text(n: f64, whole: Option<u64>, kind: Kind, style: Style) 
     if kind == Kind::Hex {
         return format!("0x{:x}", whole.unwrap_or(n as u64));
     }
-    if style.numeric {
+    // Exact counts and bytes; what has a unit keeps it, as ss -n does.
+    let has_unit = matches!(kind, Kind::Micros | Kind::Millis | Kind::Secs | Kind::Time | Kind::Percent);
+    if style.numeric && !has_unit {
         return plain();
     }
     match kind {

@@ -48,6 +48,7 @@ fn print(snap: &Snapshot) {
             width: Some(200),
             color: false,
             optional: 0,
+            named: &[],
             keys: JsonKeys::PerProtocol(JsonHead::new(snap)),
         };
         // NDJSON and CSV are made of the same values as JSON.

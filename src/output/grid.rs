@@ -158,6 +158,8 @@ pub struct Listing<'a> {
     pub width: Option<u16>,
     /// Number of last columns that a table shows only if all the others have their full width.
     pub optional: usize,
+    /// Columns that the user named besides the default ones; they are dropped late.
+    pub named: &'a [&'static Column],
     /// Keys of JSON objects.
     pub keys: JsonKeys<'a>,
     /// Use color in a table.

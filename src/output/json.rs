@@ -500,6 +500,7 @@ mod tests {
                         width: None,
                         color: false,
                         optional: 0,
+                        named: &[],
                         keys,
                     },
                 )

@@ -93,7 +93,11 @@ pub fn write(out: &mut dyn Write, list: &Listing<'_>) -> io::Result<()> {
                 .iter()
                 .zip(&content_widths)
                 .take(shown.unwrap_or(least))
-                .map(|(column, natural)| Candidate { column, natural: *natural })
+                .map(|(column, natural)| Candidate {
+                    column,
+                    natural: *natural,
+                    named: list.named.contains(column),
+                })
                 .collect();
             let mut widths = fit_rows(&candidates, total, GAP);
             widths.resize(columns.len(), None);
@@ -135,6 +139,7 @@ impl TableStream {
             let natural = |(c, w): (&&'static Column, &u16)| Candidate {
                 column: c,
                 natural: c.width.normal.max(width(c.title) as u16).max((*w).min(c.width.max)),
+                named: list.named.contains(c),
             };
             let all: Vec<Candidate> = columns.iter().zip(&cells.content_widths).map(natural).collect();
             self.widths = match self.total {

@@ -25,6 +25,9 @@ pub enum QueryError {
         /// The column.
         column: &'static str,
     },
+    /// More columns than a grouping can have.
+    #[error("groups by at most {0} columns")]
+    TooManyGroups(usize),
     /// An empty column name.
     #[error("empty column name in the list")]
     Empty,
@@ -57,9 +60,23 @@ pub(crate) fn names(table: &'static Table) -> impl Iterator<Item = &'static str>
 /// The columns named in a list with commas: `proto,local,rx`. A list that begins with `+` or `-` changes the default ones:
 /// `+rx,tx` adds, `-rx,tx` removes; `all` is every column.
 pub fn columns(text: &str, table: &'static Table) -> Result<Vec<&'static crate::format::Column>, QueryError> {
+    columns_from(text, table, &table.default_columns())
+}
+
+/// Returns whether a list of columns changes the default ones.
+pub fn changes_columns(text: &str) -> bool {
+    text.trim_start().starts_with(['+', '-'])
+}
+
+/// The same with other default columns.
+pub fn columns_from(
+    text: &str,
+    table: &'static Table,
+    default: &[&'static crate::format::Column],
+) -> Result<Vec<&'static crate::format::Column>, QueryError> {
     let words: Vec<&str> = text.split(',').map(str::trim).collect();
-    let relative = text.trim_start().starts_with(['+', '-']);
-    let mut out = if relative { table.default_columns() } else { Vec::new() };
+    let relative = changes_columns(text);
+    let mut out = if relative { default.to_vec() } else { Vec::new() };
     for word in words {
         if word.eq_ignore_ascii_case("all") {
             out.extend(table.columns.iter());

@@ -6,15 +6,39 @@ use super::remote::{self, Refused};
 use crate::filter::from_cell::endpoint_text;
 use crate::format::{exact, thousands};
 use crate::model::lang::{in_english, tr};
-use crate::model::signal::SIGNALS;
+use crate::model::signal::{SIGNALS, SignalInfo};
 use crate::model::{ProcInfo, Snapshot, Socket, State};
 use crate::msg;
 use crate::view::Line;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Keys of the offers in their order: letters that move nothing in a list.
-pub(crate) const LETTERS: &str = "abdefimoprstuvwxyzABDEFIMOPRSTUVWXYZ";
+/// Letter of an action, on the selected row or group and, in upper case, on many rows. It belongs to the action on every kind of
+/// row, and moves nothing in a list.
+pub(crate) type Letters = [&'static str; 2];
+
+const CLOSE: Letters = ["s", "S"];
+const RAISE: Letters = ["f", ""];
+const ROW: Letters = ["r", ""];
+const TUPLE: Letters = ["a", ""];
+const EXPRESSION: Letters = ["e", ""];
+const CELL: Letters = ["v", ""];
+
+/// Letters of the signals, in their order: a hang-up, a dump of the core.
+const SIGNAL_LETTERS: [Letters; SIGNALS.len()] =
+    [["t", "T"], ["u", "U"], ["i", "I"], ["d", "D"], ["o", "O"], ["x", "X"]];
+
+/// Signals with their letters.
+fn signals() -> impl Iterator<Item = (SignalInfo, Letters)> {
+    SIGNALS.into_iter().zip(SIGNAL_LETTERS)
+}
+
+/// Every letter of an action.
+#[cfg(test)]
+pub(crate) fn letters() -> Vec<&'static str> {
+    let all = [CLOSE, RAISE, ROW, TUPLE, EXPRESSION, CELL].into_iter().chain(SIGNAL_LETTERS).flatten();
+    all.filter(|letter| !letter.is_empty()).collect()
+}
 
 /// Part of the list of actions, in the order of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +58,14 @@ pub(crate) enum Section {
 }
 
 impl Section {
+    /// Its letter among those of an action. The marked rows come first: with marks, all that match have no letter.
+    const fn letter(self, letters: Letters) -> &'static str {
+        match self {
+            Self::Copy | Self::Group | Self::Socket | Self::Process => letters[0],
+            Self::Marked | Self::Matching => letters[1],
+        }
+    }
+
     /// Title in the list.
     pub(crate) fn title(self) -> &'static str {
         match self {
@@ -51,6 +83,8 @@ impl Section {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Offer {
     pub(crate) section: Section,
+    /// Letter; empty for a further action of the same kind.
+    pub(crate) letter: &'static str,
     pub(crate) name: String,
     pub(crate) text: String,
     pub(crate) act: Act,
@@ -59,8 +93,14 @@ pub(crate) struct Offer {
 /// Maximum number of rows an action may affect.
 const MAX_ROWS: usize = 10_000;
 
-fn offer(section: Section, name: impl Into<String>, text: impl Into<String>, act: Act) -> Offer {
-    Offer { section, name: name.into(), text: text.into(), act }
+fn offer(
+    section: Section,
+    letters: Letters,
+    name: impl Into<String>,
+    text: impl Into<String>,
+    act: Act,
+) -> Offer {
+    Offer { section, letter: section.letter(letters), name: name.into(), text: text.into(), act }
 }
 
 /// A socket in a line: `tcp 10.0.0.4:443 - 203.0.113.5:50000 nginx 812 fd 7`.
@@ -95,16 +135,18 @@ pub(crate) fn offers(app: &App) -> Vec<Offer> {
         if sockets && row < snap.live && snap.socket(row).proto.is_inet() {
             out.push(offer(
                 Section::Socket,
+                CLOSE,
                 tr("close this socket"),
                 socket_line(snap, row),
                 close(snap, vec![*snap.socket(row)]),
             ));
         }
         for p in owners(app, snap, row) {
-            for sig in SIGNALS {
+            for (sig, letters) in signals() {
                 let process = crate::model::text::escape(&p.name()).into_owned();
                 let text = format!("{process} {}: {}", p.pid, tr(sig.help));
-                out.push(offer(Section::Process, sig.name, text, Act::Signal(vec![Arc::clone(&p)], sig)));
+                let act = Act::Signal(vec![Arc::clone(&p)], sig);
+                out.push(offer(Section::Process, letters, sig.name, text, act));
             }
         }
     }
@@ -114,6 +156,7 @@ pub(crate) fn offers(app: &App) -> Vec<Offer> {
         let process = crate::model::text::escape(&p.name()).into_owned();
         out.push(offer(
             Section::Process,
+            RAISE,
             tr("raise fd limit"),
             msg!("{} {}: soft limit to {}", process, p.pid, thousands(new.0)),
             act.clone(),
@@ -126,19 +169,31 @@ pub(crate) fn offers(app: &App) -> Vec<Offer> {
         let (snap, row) = snap.at(view_state.id(), row);
         let cells: Vec<String> =
             in_english(|| view_state.columns().map(|c| exact(&c.value(snap, row))).collect());
-        let copy = |name: String, text: String| offer(Section::Copy, name, text.clone(), Act::Copy(text));
-        out.push(offer(Section::Copy, tr("copy row"), cells.join(" "), Act::Copy(cells.join("\t"))));
+        let copy = |letters, name: String, text: String| {
+            offer(Section::Copy, letters, name, text.clone(), Act::Copy(text))
+        };
+        out.push(offer(Section::Copy, ROW, tr("copy row"), cells.join(" "), Act::Copy(cells.join("\t"))));
         if sockets {
             let s = snap.socket(row);
             let (local, remote) = (snap.end_text(s, &s.local), snap.end_text(s, &s.remote));
-            out.push(copy(tr("copy 5-tuple").to_owned(), format!("{} {local} {remote}", s.proto.name())));
-            out.push(copy(tr("copy as ss filter").to_owned(), ss_filter(snap, s)));
+            let tuple = format!("{} {local} {remote}", s.proto.name());
+            out.push(copy(TUPLE, tr("copy 5-tuple").to_owned(), tuple));
+            out.push(copy(EXPRESSION, tr("copy as ss filter").to_owned(), ss_filter(snap, s)));
         }
         if let Some(c) = view_state.selected_column.and_then(|name| view_state.view.table.column(name)) {
-            out.push(copy(msg!("copy {}", c.title), in_english(|| exact(&c.value(snap, row)))));
+            out.push(copy(CELL, msg!("copy {}", c.title), in_english(|| exact(&c.value(snap, row)))));
         }
     }
     out.sort_by_key(|o| o.section);
+    // A letter is that of the first of several processes.
+    let mut taken = Vec::new();
+    for o in &mut out {
+        if taken.contains(&o.letter) {
+            o.letter = "";
+        } else {
+            taken.push(o.letter);
+        }
+    }
     out
 }
 
@@ -223,7 +278,7 @@ fn row_offers(
                 Rows::Group => msg!("every {} in group {}", noun, named),
                 Rows::Filter => msg!("every {} matching {}", noun, named),
             };
-            out.push(offer(section, on_rows(tr("close"), live.len()), text, close(snap, live)));
+            out.push(offer(section, CLOSE, on_rows(tr("close"), live.len()), text, close(snap, live)));
         }
     }
     let processes = distinct_processes(app, snap, rows);
@@ -231,10 +286,11 @@ fn row_offers(
         1 => tr("1 process").to_owned(),
         n => msg!("{} processes", thousands(n as u64)),
     };
-    for sig in SIGNALS.into_iter().filter(|_| !processes.is_empty()) {
+    for (sig, letters) in signals().filter(|_| !processes.is_empty()) {
         let text = msg!("{} owning {}: {}", n, named, tr(sig.help));
         out.push(offer(
             section,
+            letters,
             on_rows(sig.name, processes.len()),
             text,
             Act::Signal(processes.clone(), sig),
@@ -272,6 +328,7 @@ fn marked_offers(app: &App, snap: &Snapshot, sockets: bool) -> Vec<Offer> {
         if !live.is_empty() {
             out.push(offer(
                 Section::Marked,
+                CLOSE,
                 msg!("close {} marked", thousands(live.len() as u64)),
                 text,
                 close(snap, live),
@@ -280,13 +337,14 @@ fn marked_offers(app: &App, snap: &Snapshot, sockets: bool) -> Vec<Offer> {
     }
     let all = distinct_processes(app, snap, &rows);
     if !all.is_empty() {
-        for sig in SIGNALS {
+        for (sig, letters) in signals() {
             let text = match all.len() {
                 1 => msg!("1 process of marked rows: {}", tr(sig.help)),
                 n => msg!("{} processes of marked rows: {}", n, tr(sig.help)),
             };
             out.push(offer(
                 Section::Marked,
+                letters,
                 msg!("{} marked", sig.name),
                 text,
                 Act::Signal(all.clone(), sig),

@@ -34,11 +34,44 @@ pub enum GroupBy {
     Process,
     /// By the value of a column.
     Column(&'static Column),
+    /// By the values of several columns.
+    Columns(Several),
+}
+
+/// Most columns of one grouping.
+const SEVERAL_MAX: usize = 8;
+
+/// Columns whose values together are the key of a group, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Several([Option<&'static Column>; SEVERAL_MAX]);
+
+impl Several {
+    /// The columns.
+    pub fn columns(&self) -> impl Iterator<Item = &'static Column> + '_ {
+        self.0.iter().flatten().copied()
+    }
 }
 
 impl GroupBy {
-    /// Parses a grouping: `state`, `local`, `remote`, `process` or a column name.
-    pub fn parse(word: &str, table: &'static Table) -> Result<Self, QueryError> {
+    /// Parses a grouping: `state`, `local`, `remote`, `process`, a column name, or several of them with commas.
+    pub fn parse(text: &str, table: &'static Table) -> Result<Self, QueryError> {
+        if !text.contains(',') {
+            return Self::parse_one(text, table);
+        }
+        let mut several = Several([None; SEVERAL_MAX]);
+        for word in text.split(',') {
+            for column in Self::parse_one(word.trim(), table)?.key_columns(table) {
+                if several.columns().any(|c| c == column) {
+                    continue;
+                }
+                let free = several.0.iter_mut().find(|c| c.is_none());
+                *free.ok_or(QueryError::TooManyGroups(SEVERAL_MAX))? = Some(column);
+            }
+        }
+        Ok(Self::Columns(several))
+    }
+
+    fn parse_one(word: &str, table: &'static Table) -> Result<Self, QueryError> {
         if table.is_sockets() {
             for (name, by) in [
                 ("state", Self::State),
@@ -54,12 +87,25 @@ impl GroupBy {
         error::column(word, table).map(Self::Column)
     }
 
-    /// The column with the grouped value, for the data it needs.
-    pub fn column(&self, table: &'static Table) -> Option<&'static Column> {
+    /// The columns with the grouped values, for the data they need.
+    pub fn columns(&self, table: &'static Table) -> Vec<&'static Column> {
         match self {
-            Self::Column(c) => Some(c),
-            by => table.column(by.name()),
+            Self::Column(c) => vec![c],
+            Self::Columns(several) => several.columns().collect(),
+            by => table.column(by.name()).into_iter().collect(),
         }
+    }
+
+    /// Columns of the key in a row per group.
+    pub(super) fn key_columns(&self, table: &'static Table) -> Vec<&'static Column> {
+        let names: &[&str] = match self {
+            Self::State => &["state"],
+            Self::Local => &["proto", "local"],
+            Self::Remote => &["remote_addr"],
+            Self::Process => &["process", "pid"],
+            Self::Column(_) | Self::Columns(_) => return self.columns(table),
+        };
+        names.iter().filter_map(|n| table.column(n)).collect()
     }
 
     /// Name of the grouping.
@@ -70,6 +116,7 @@ impl GroupBy {
             Self::Remote => "remote",
             Self::Process => "process",
             Self::Column(c) => c.name,
+            Self::Columns(_) => "columns",
         }
     }
 }
@@ -126,6 +173,8 @@ pub enum Key {
     Process(u32),
     /// Value of a column.
     Text(String),
+    /// Values of several columns.
+    Several(Vec<Self>),
     /// Missing value with its reason; sorted last.
     None(String),
 }
@@ -290,6 +339,9 @@ fn host_key(snap: &Snapshot, table: &Table, by: GroupBy, row: usize) -> (Option<
         (Key::None(_), _) => false,
         (Key::Process(_) | Key::Zoned(..) | Key::Local(..), _) | (_, GroupBy::Local) => true,
         (_, GroupBy::Column(c)) => c.kind == Kind::Id,
+        (_, GroupBy::Columns(several)) => {
+            several.columns().any(|c| matches!(c.kind, Kind::Id | Kind::Endpoint))
+        }
         _ => false,
     };
     if let Key::Process(p) = &mut key {
@@ -334,6 +386,9 @@ fn key(snap: &Snapshot, table: &Table, by: GroupBy, row: usize) -> Key {
             },
         },
         GroupBy::Column(c) => column_key(c, snap, row),
+        GroupBy::Columns(several) => {
+            Key::Several(several.columns().map(|c| column_key(c, snap, row)).collect())
+        }
     }
 }
 
@@ -583,21 +638,7 @@ impl Group {
     }
 
     fn key_title(&self, snap: &Snapshot) -> String {
-        match &self.key {
-            Key::State(s) => s.name().to_owned(),
-            Key::Local(_, e) | Key::Listener(_, e) => e.to_string(),
-            Key::To(_, e) => msg!("to {}", e),
-            Key::Addr(a) => a.to_string(),
-            Key::Service(s) => s.endpoint(),
-            Key::Process(p) => snap
-                .process_row(*p as usize)
-                .map_or_else(String::new, |p| format!("{} {}", p.info.name(), p.info.pid)),
-            Key::Zoned(_, s) | Key::Text(s) => s.clone(),
-            // A reason, or the last owner.
-            Key::None(s) => {
-                s.strip_prefix("was ").map_or_else(|| tr(s).to_owned(), |owner| msg!("was {}", owner))
-            }
-        }
+        key_title(&self.key, snap)
     }
 
     /// The state of its rows, if they are grouped by state.
@@ -618,31 +659,66 @@ impl Group {
     }
 
     fn key_filter(&self, by: GroupBy, snap: &Snapshot) -> Option<String> {
-        let end = |e: &Endpoint| {
-            if e.addr.is_v4() { format!("{}:{}", e.addr, e.port) } else { format!("[{}]:{}", e.addr, e.port) }
-        };
-        Some(match &self.key {
-            Key::State(s) => {
-                format!("{}:{}", by.name(), s.info().name.to_ascii_lowercase().replace('_', "-"))
-            }
-            Key::Listener(proto, e) if e.addr.is_any() => {
-                format!("proto:{} local_port:{} direction:in", proto.name(), e.port)
-            }
-            Key::Local(proto, e) | Key::Listener(proto, e) => {
-                format!("proto:{} local:{}", proto.name(), end(e))
-            }
-            Key::To(proto, e) => format!("proto:{} remote:{} direction:out", proto.name(), end(e)),
-            Key::Addr(a) => format!("{}:{a}", by.name()),
-            Key::Service(s) => {
-                let pid = snap.process_row(s.process as usize)?.info.pid;
-                format!("{} pid:{pid}", s.filter())
-            }
-            Key::Zoned(Some(proto), s) => format!("proto:{} local:{s}", proto.name()),
-            Key::Zoned(None, s) => format!("{}:{s}", by.name()),
-            Key::Process(p) => format!("pid:{}", snap.process_row(*p as usize)?.info.pid),
-            Key::Text(s) => format!("{}={}", by.name(), crate::filter::quote(s)),
-            // `none` would also match values missing for other reasons.
-            Key::None(_) => return None,
-        })
+        key_filter(&self.key, by, snap)
     }
+}
+
+fn key_title(key: &Key, snap: &Snapshot) -> String {
+    match key {
+        Key::State(s) => s.name().to_owned(),
+        Key::Several(keys) => {
+            let titles: Vec<String> = keys.iter().map(|key| key_title(key, snap)).collect();
+            titles.join(" ")
+        }
+        Key::Local(_, e) | Key::Listener(_, e) => e.to_string(),
+        Key::To(_, e) => msg!("to {}", e),
+        Key::Addr(a) => a.to_string(),
+        Key::Service(s) => s.endpoint(),
+        Key::Process(p) => snap
+            .process_row(*p as usize)
+            .map_or_else(String::new, |p| format!("{} {}", p.info.name(), p.info.pid)),
+        Key::Zoned(_, s) | Key::Text(s) => s.clone(),
+        // A reason, or the last owner.
+        Key::None(s) => {
+            s.strip_prefix("was ").map_or_else(|| tr(s).to_owned(), |owner| msg!("was {}", owner))
+        }
+    }
+}
+
+fn key_filter(key: &Key, by: GroupBy, snap: &Snapshot) -> Option<String> {
+    let end = |e: &Endpoint| {
+        if e.addr.is_v4() { format!("{}:{}", e.addr, e.port) } else { format!("[{}]:{}", e.addr, e.port) }
+    };
+    Some(match key {
+        Key::State(s) => {
+            format!("{}:{}", by.name(), s.info().name.to_ascii_lowercase().replace('_', "-"))
+        }
+        Key::Listener(proto, e) if e.addr.is_any() => {
+            format!("proto:{} local_port:{} direction:in", proto.name(), e.port)
+        }
+        Key::Local(proto, e) | Key::Listener(proto, e) => {
+            format!("proto:{} local:{}", proto.name(), end(e))
+        }
+        Key::To(proto, e) => format!("proto:{} remote:{} direction:out", proto.name(), end(e)),
+        Key::Addr(a) => format!("{}:{a}", by.name()),
+        Key::Service(s) => {
+            let pid = snap.process_row(s.process as usize)?.info.pid;
+            format!("{} pid:{pid}", s.filter())
+        }
+        Key::Zoned(Some(proto), s) => format!("proto:{} local:{s}", proto.name()),
+        Key::Zoned(None, s) => format!("{}:{s}", by.name()),
+        Key::Process(p) => format!("pid:{}", snap.process_row(*p as usize)?.info.pid),
+        Key::Several(keys) => match by {
+            GroupBy::Columns(several) => {
+                let parts = keys.iter().zip(several.columns());
+                let parts: Option<Vec<String>> =
+                    parts.map(|(key, c)| key_filter(key, GroupBy::Column(c), snap)).collect();
+                parts?.join(" ")
+            }
+            _ => return None,
+        },
+        Key::Text(s) => format!("{}={}", by.name(), crate::filter::quote(s)),
+        // `none` would also match values missing for other reasons.
+        Key::None(_) => return None,
+    })
 }

@@ -3,7 +3,7 @@
 use super::arranged::Arranged;
 use super::group::{Group, GroupBy};
 use super::sort::SortKey;
-use crate::format::{Column, Kind, Value, exact};
+use crate::format::{Column, Kind, Role, Value, exact};
 use crate::model::durations::{Durations, class};
 use crate::model::sample::DnsOutcome;
 use crate::model::{Missing, Snapshot};
@@ -96,18 +96,6 @@ pub const fn sums(c: &Column) -> bool {
     )
 }
 
-/// Columns of the group key.
-fn key_columns(table: &'static Table, by: GroupBy) -> Vec<&'static Column> {
-    let names: &[&str] = match by {
-        GroupBy::State => &["state"],
-        GroupBy::Local => &["proto", "local"],
-        GroupBy::Remote => &["remote_addr"],
-        GroupBy::Process => &["process", "pid"],
-        GroupBy::Column(c) => return vec![c],
-    };
-    names.iter().filter_map(|n| table.column(n)).collect()
-}
-
 impl<'a> Summary<'a> {
     /// Sums up the outermost groups of an arranged view: the sums are those of the summable `columns`, and
     /// the groups are ordered by the first key of `sort` if it is one of them.
@@ -119,8 +107,9 @@ impl<'a> Summary<'a> {
         columns: &[&'static Column],
         sort: &[SortKey],
     ) -> Self {
-        let heads = key_columns(table, by);
+        let heads = by.key_columns(table);
         let sockets = table.is_sockets();
+        let counts_hosts = sockets && !heads.iter().any(|c| c.is(Role::RemoteAddr));
         // The number of failures is what groups of questions are compared by.
         let failures = table.column("failures").filter(|_| table.id == TableId::Dns);
         let summed: Vec<&'static Column> = failures
@@ -130,7 +119,7 @@ impl<'a> Summary<'a> {
             .collect();
         let mut out = heads.clone();
         out.push(&COUNT);
-        if sockets && by != GroupBy::Remote {
+        if counts_hosts {
             out.push(&HOSTS);
         }
         out.extend(&summed);
@@ -143,7 +132,7 @@ impl<'a> Summary<'a> {
             let Some(first) = members.first().map(|r| *r as usize) else { continue };
             let mut row: Vec<Value<'a>> = heads.iter().map(|c| c.value(snap, first)).collect();
             row.push(Value::from(count(snap, table, members)));
-            if sockets && by != GroupBy::Remote {
+            if counts_hosts {
                 row.push(Value::from(g.hosts));
             }
             row.extend(summed.iter().map(|c| sum(snap, c, members, g, sockets)));
@@ -326,6 +315,19 @@ mod tests {
         assert_eq!(total, machine().live as u64);
         let by_process = lines(&SOCKETS, "process", "recv_q", None);
         assert!(by_process[0].starts_with("process,pid,count"), "{by_process:?}");
+        let by_both = lines(&SOCKETS, "process, state", "recv_q", None);
+        assert!(by_both[0].starts_with("process,pid,state,count,hosts"), "{by_both:?}");
+        let keys: Vec<Vec<&str>> = by_both[1..].iter().map(|l| l.split(',').take(3).collect()).collect();
+        assert!(
+            keys.len() > by_process.len() - 1 && keys.iter().enumerate().all(|(i, k)| !keys[..i].contains(k))
+        );
+        let total: u64 =
+            by_both[1..].iter().map(|l| l.split(',').nth(3).unwrap().parse::<u64>().unwrap()).sum();
+        assert_eq!(total, machine().live as u64);
+        assert!(
+            GroupBy::parse("state,nosuch", &SOCKETS).is_err() && GroupBy::parse("state,", &SOCKETS).is_err()
+        );
+        assert!(GroupBy::parse("proto,family,state,uid,user,netns,iface,pid,inode", &SOCKETS).is_err());
         let by_user = lines(&PROCESSES, "user", "fds_open", Some("fds_open:desc"));
         assert_eq!(by_user[0], "user,count,fds_open");
         let sums: Vec<u64> =

@@ -119,6 +119,10 @@ pub(crate) fn command_lines_of_other_tools_select_their_rows() -> Result<(), Str
     let protocol = NonZeroU32::new(253).map(Protocol::from_raw);
     let raw = socket_with(AddressFamily::INET, SocketType::RAW, SocketFlags::CLOEXEC, protocol);
     w.raw.push(raw.map_err(|e| format!("raw socket: {e}"))?);
+    // Bound and not listening, which ss shows with -B only.
+    let bound = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None);
+    let bound = bound.map_err(|e| format!("socket: {e}"))?;
+    rustix::net::bind(&bound, &addr("127.0.0.1:7777")).map_err(|e| format!("bind: {e}"))?;
     let mut failed = String::new();
     for h in HABITS {
         match until_ok(|| compare(h.theirs, h.ours)) {
@@ -127,6 +131,6 @@ pub(crate) fn command_lines_of_other_tools_select_their_rows() -> Result<(), Str
             Err(why) => failed.push_str(&format!("{} | {}: {why}\n", h.theirs, h.ours)),
         }
     }
-    drop(unix);
+    drop((unix, bound));
     check(failed.is_empty(), || failed)
 }

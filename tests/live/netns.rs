@@ -389,6 +389,9 @@ time.sleep(999)";
     let empty =
         sh(&format!("setpriv --reuid=65534 --clear-groups {copy} list local:127.77.7.9 2>&1 || true"))?;
     check(empty.contains("not searched for: those that only threads or descriptors of "), || empty.clone())?;
+    check(empty.find("no socket matches") < empty.find("not searched for"), || {
+        format!("the answer first: {empty}")
+    })?;
     // Root of this test is in a network namespace of its own, so its is not the host's.
     let own = rows(&["list", "proto:netlink", "-c", "netns"])?;
     check(!own.is_empty() && own.iter().all(|r| r["netns"] != "host"), || format!("{own:?}"))

@@ -33,6 +33,7 @@ fn json(snap: &Snapshot) -> Vec<u8> {
             style: &Style::default(),
             width: None,
             optional: 0,
+            named: &[],
             keys: JsonKeys::Columns,
             color: false,
         };

@@ -43,7 +43,7 @@ group! {
         netns: Netns = Netns::All, global("netns").value("NAME");
         /// Do not query container engines (Docker, Podman) for container names.
         no_engine: bool = false, global("no-engine");
-        /// Show numbers instead of service and user names.
+        /// Show numbers instead of service names, and exact counts, bytes and rates; users keep their names (--columns uid).
         numeric: bool = false, global("numeric").short('n');
         /// Resolve remote addresses (reverse DNS, in the background).
         resolve: bool = false, flag("resolve");

@@ -3,8 +3,8 @@
 use super::row::{owner, row};
 use super::service::service;
 use crate::format::thousands as count;
-use crate::format::{Align, Kind, Role, Value};
-use crate::format::{Style as Format, age, cell, duration};
+use crate::format::{Align, Role};
+use crate::format::{Style as Format, age, duration};
 use crate::model::lang::tr;
 use crate::model::snapshot::{HostState, RemoteHost};
 use crate::model::{FaultSubject, Reads, Snapshot, State};
@@ -13,8 +13,8 @@ use crate::table::{HOSTNAME_COLUMN, TableId};
 use crate::tui::app::App;
 use crate::tui::arrange::GroupSummary;
 use crate::tui::canvas::{Canvas, width};
-use crate::tui::layout::scroll_bar;
 use crate::tui::layout::slots::{self, Slot};
+use crate::tui::layout::{content_width, scroll_bar};
 use crate::tui::theme::Theme;
 use crate::tui::view_state::ViewState;
 use crate::view::Line;
@@ -22,6 +22,7 @@ use crate::view::group::{Group, Key};
 use ratatui::buffer::Cell;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier};
+use std::borrow::Cow;
 
 /// Draws the column titles.
 pub(crate) fn head(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
@@ -212,14 +213,9 @@ fn group(
     let holder = summary.process.filter(|_| view_state.grouping_name() != Some("process"));
     for s in slots.iter().rev() {
         let text = match s.column.role {
-            Some(Role::RecvQ) if totals && g.recv_q > 0 => {
-                cell(&Value::Uint(g.recv_q), Kind::Bytes, &form).into_owned()
+            Some(Role::RecvQ | Role::SendQ | Role::Rx | Role::Tx) if totals => {
+                content_width::total(g, s.column, form).unwrap_or_default()
             }
-            Some(Role::SendQ) if totals && g.send_q > 0 => {
-                cell(&Value::Uint(g.send_q), Kind::Bytes, &form).into_owned()
-            }
-            Some(Role::Rx) if totals => rate(g.rx, form),
-            Some(Role::Tx) if totals => rate(g.tx, form),
             Some(Role::Owner) => {
                 match holder.and_then(|(p, more)| Some((snap.process_row(p as usize)?, more))) {
                     Some((p, more)) => {
@@ -252,6 +248,7 @@ fn group(
     if let Some(short) = short.filter(|_| width(&words) > room(x + 2)) {
         words = short;
     }
+    let words = leading_parts(&words, room(x + 2), app.glyphs.cut);
     x = canvas.put(x + 2, y, room(x + 2), &words, if state.is_some() { theme.strong } else { theme.dim });
     if let Some(note) = g.note
         && room(x + 2) > 8
@@ -268,11 +265,14 @@ fn group(
     }
 }
 
-fn rate(r: Option<f64>, form: Format) -> String {
-    match r {
-        Some(r) if r >= 0.5 => cell(&Value::Float(r), Kind::BytesPerSec, &form).into_owned(),
-        _ => String::new(),
+/// The first parts of a list that fit, with the mark of what is left out: no count is cut in two.
+fn leading_parts<'a>(text: &'a str, room: u16, cut: &str) -> Cow<'a, str> {
+    let fits = |end: &usize| width(&text[..*end]) + width(cut) <= room;
+    if width(text) <= room {
+        return Cow::Borrowed(text);
     }
+    let mut ends = text.rmatch_indices(", ").map(|(i, _)| i);
+    ends.find(fits).map_or(Cow::Borrowed(text), |end| Cow::Owned(format!("{}{cut}", &text[..end])))
 }
 
 /// Summary of a group, and a shorter one: `1,180 clients from 212 hosts`, `1,180 clients`.
@@ -354,6 +354,21 @@ mod tests {
     use super::*;
     use crate::tui::theme::{Color as Depth, Palette};
     use ratatui::style::Style;
+
+    #[test]
+    fn list_of_counts_is_cut_between_them() {
+        let text = "1,204 ESTABLISHED, 12 LISTEN, 3 TIME_WAIT";
+        for (room, want) in [
+            (60, text),
+            (41, text),
+            (40, "1,204 ESTABLISHED, 12 LISTEN\u{2026}"),
+            (28, "1,204 ESTABLISHED\u{2026}"),
+            (18, "1,204 ESTABLISHED\u{2026}"),
+            (17, text),
+        ] {
+            assert_eq!(leading_parts(text, room, "\u{2026}"), want, "{room}");
+        }
+    }
 
     #[test]
     fn reversed_line_has_one_style() {

@@ -11,11 +11,13 @@ use ratatui::layout::Rect;
 
 /// Area of the top alert: in the state bar, or in the filter bar if it is at a warning level and does not fit there.
 pub(crate) fn alert_area(app: &App, l: &Layout) -> Option<Rect> {
-    let (text, share) = top_alert::text(app)?;
+    let (_, share) = top_alert::text(app)?;
     let line = |area: Rect, end: u16, w: u16| {
         Rect::new(end.saturating_sub(w).max(area.x), area.y, w.min(end - area.x), 1)
     };
-    if state_bar::alert_fits(app, l.state_bar) {
+    if let Some(room) = state_bar::alert_room(app, l.state_bar)
+        && let Some((text, _)) = top_alert::fitted(app, room).filter(|(text, _)| width(text) <= room)
+    {
         return Some(line(l.state_bar, l.state_bar.right() - 1, width(&text)));
     }
     // A name that is entered has the whole line.

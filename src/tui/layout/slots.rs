@@ -1,6 +1,6 @@
 //! Placement of the table columns.
 
-use crate::format::column_layout::{Candidate, fit};
+use crate::format::column_layout::{Candidate, fit, fit_whole, is_whole};
 use crate::format::{Align, Column, Gauge, Kind, Width};
 use crate::tui::app::App;
 use ratatui::layout::Rect;
@@ -41,13 +41,16 @@ fn has_bar(c: &Column) -> bool {
 /// that of their content (text). Only the last few are squeezed below that.
 pub(crate) fn slots(app: &App, area: Rect) -> Vec<Slot> {
     let view_state = app.view_state();
+    let numeric = app.options.numeric;
     let total = area.width.saturating_sub(INDENT + 1);
     let mut candidates: Vec<Candidate> = view_state
         .columns()
         .map(|column| Candidate {
             column,
+            named: false,
             natural: match column.align {
-                Align::Right if !column.shows_amounts() => column.width.normal,
+                Align::Right if !column.shows_amounts() && !numeric => column.width.normal,
+                Align::Right if numeric => view_state.content_width(column).max(column.width.normal),
                 _ => view_state.content_width(column),
             },
         })
@@ -59,6 +62,9 @@ pub(crate) fn slots(app: &App, area: Rect) -> Vec<Slot> {
     loop {
         let most = |w: &Candidate| {
             let Width { min, normal, max } = w.column.width;
+            if numeric && is_whole(w.column) {
+                return w.natural;
+            }
             let whole = extra && matches!(w.column.kind, Kind::Endpoint | Kind::Addr);
             w.natural.clamp(min, if whole { max } else { normal }.max(min))
         };
@@ -83,6 +89,7 @@ pub(crate) fn slots(app: &App, area: Rect) -> Vec<Slot> {
     let total = total.saturating_sub(bars(&candidates));
     let mut x = area.x + INDENT;
     let mut out = Vec::new();
+    let fit = if numeric { fit_whole } else { fit };
     for (w, width) in candidates.iter().zip(fit(&candidates, total, gap)) {
         let Some(width) = width else { continue };
         let bar = if has_bar(w.column) { bar } else { 0 };

@@ -75,9 +75,9 @@ pub(crate) fn slots(app: &App, area: Rect) -> Vec<StateSlot> {
         })
         .collect();
     let fixed: u16 = slots.iter().map(|s| s.width + 2).sum();
-    // The top alert is here if there is room; else in the filter bar, and its room is used for trends.
-    let aside = top_alert::text(app).map_or(0, |(t, _)| width(&t) + 2);
-    let aside = if 1 + aside + fixed < area.width { aside } else { 0 };
+    // The top alert is here if there is room; else in the filter bar, and its room is used for trends. Its place is kept free
+    // without an alert too, so that nothing moves when there is one.
+    let aside = if has_alert_place(area, fixed) { top_alert::PLACE + 2 } else { 0 };
     let mut left = area.width.saturating_sub(1 + aside + fixed);
     if snap.history.len() >= 2 {
         for columns in [4, 8] {
@@ -113,8 +113,48 @@ pub(crate) fn slots(app: &App, area: Rect) -> Vec<StateSlot> {
     slots
 }
 
-/// True if the state bar has room for the top alert.
-pub(crate) fn alert_fits(app: &App, area: Rect) -> bool {
-    let end = slots(app, area).last().map_or(area.x, |s| s.x + s.width);
-    top_alert::text(app).is_some_and(|(t, _)| area.height > 0 && end + 2 + width(&t) < area.right())
+/// True if the bar keeps a place for the top alert behind states of this width.
+const fn has_alert_place(area: Rect, states: u16) -> bool {
+    1 + top_alert::PLACE + 2 + states < area.width
+}
+
+/// Columns that the state bar has for the top alert; `None` if it has no place for it.
+pub(crate) fn alert_room(app: &App, area: Rect) -> Option<u16> {
+    let slots = slots(app, area);
+    let states = slots.iter().map(|s| s.width + 2 - if s.trend > 0 { s.trend + 1 } else { 0 }).sum();
+    if area.height == 0 || !has_alert_place(area, states) {
+        return None;
+    }
+    let end = slots.last().map_or(area.x, |s| s.x + s.width);
+    area.right().checked_sub(end + 3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::machine;
+    use crate::tui::app::Options;
+    use crate::tui::event::Event;
+    use std::sync::Arc;
+
+    #[test]
+    fn alert_moves_no_state() {
+        let mut snap = machine();
+        snap.history = Arc::new(vec![(snap.sample.at, snap.states); 4]);
+        let mut app = App::new(Options::default());
+        app.handle(Event::from(Arc::new(snap)));
+        for columns in [40, 60, 80, 120, 160, 200] {
+            let area = Rect::new(0, 1, columns, 1);
+            let places = |app: &App| -> Vec<(u16, u16, u16)> {
+                slots(app, area).iter().map(|s| (s.x, s.width, s.trend)).collect()
+            };
+            app.worst = None;
+            let without = places(&app);
+            app.worst = Some((0, 0.92));
+            assert!(top_alert::text(&app).is_some());
+            assert_eq!(places(&app), without, "{columns}");
+        }
+        assert!(alert_room(&app, Rect::new(0, 1, 200, 1)).is_some_and(|room| room >= top_alert::PLACE));
+        assert_eq!(alert_room(&app, Rect::new(0, 1, 40, 1)), None);
+    }
 }

@@ -6,6 +6,9 @@ use crate::table::TableId;
 use crate::tui::app::App;
 use crate::tui::canvas::width;
 
+/// Columns that a bar keeps free for the alert, that it has at least there: its shortest form with a usual name.
+pub(super) const PLACE: u16 = 40;
+
 /// The whole text and the share of the limit.
 pub(crate) fn text(app: &App) -> Option<(String, f64)> {
     let (mut texts, share) = texts(app)?;

@@ -7,12 +7,12 @@ use crate::msg;
 use crate::tui::act::Act;
 use crate::tui::app::{App, Overlay};
 use crate::tui::event::Effect;
-use crate::tui::offers::{LETTERS, offers};
+use crate::tui::offers::offers;
 
 pub(super) fn list(app: &App, at: usize) -> List {
     let mut section = None;
-    let entries = offers(app).into_iter().enumerate().map(|(i, o)| Entry {
-        mark: LETTERS.get(i..=i).unwrap_or(" "),
+    let entries = offers(app).into_iter().map(|o| Entry {
+        mark: if o.letter.is_empty() { " " } else { o.letter },
         heading: (section.replace(o.section) != Some(o.section)).then(|| o.section.title()),
         ..Entry::new(o.name, o.text)
     });
@@ -27,7 +27,7 @@ pub(super) fn list(app: &App, at: usize) -> List {
 /// Selects the action of a letter; false if there is none.
 pub(super) fn select(app: &mut App, letter: char) -> bool {
     let Some(Overlay::Act(_)) = app.overlay else { return false };
-    let at = LETTERS.chars().position(|c| c == letter).filter(|i| *i < offers(app).len());
+    let at = offers(app).iter().position(|o| o.letter.chars().eq([letter]));
     if let Some(i) = at {
         app.overlay = Some(Overlay::Act(i));
     }
@@ -48,15 +48,17 @@ pub(super) fn enter(app: &mut App, at: usize) -> Chosen {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::tui::command::Focus;
     use crate::tui::key_script::key;
     use crate::tui::keymap::Keymap;
+    use crate::tui::offers::letters;
 
     #[test]
     fn letters_of_actions_have_no_command_in_a_list() {
-        for c in LETTERS.chars() {
-            assert_eq!(Keymap::default().action(&key(&c.to_string()), Focus::Pick), None, "{c}");
+        let all = letters();
+        for (i, c) in all.iter().enumerate() {
+            assert_eq!(Keymap::default().action(&key(c), Focus::Pick), None, "{c}");
+            assert!(c.len() == 1 && !all[..i].contains(c), "{c}");
         }
     }
 }

@@ -130,7 +130,11 @@ fn step(b: &[u8]) -> Step {
         Some(0x1b) => match b.get(2) {
             None => Step::Incomplete,
             Some(b'[' | b'O') => match step(&b[1..]) {
-                Step::Took(n, item) => Step::Took(n + 1, with(item, KeyModifiers::ALT)),
+                Step::Took(n, item @ Some(Received::Input(Event::Key(_)))) => {
+                    Step::Took(n + 1, with(item, KeyModifiers::ALT))
+                }
+                // A reply, the mouse or a paste right behind the key: each frame is answered by one.
+                Step::Took(..) => Step::Took(1, Some(key(KeyCode::Esc, KeyModifiers::NONE))),
                 Step::Incomplete => Step::Incomplete,
             },
             Some(_) => Step::Took(1, Some(key(KeyCode::Esc, KeyModifiers::NONE))),

@@ -108,6 +108,31 @@ fn replies_are_never_keys() {
 }
 
 #[test]
+fn escape_right_before_a_reply_a_mouse_report_or_a_paste_is_a_key() {
+    let escape = key(KeyCode::Esc, KeyModifiers::NONE);
+    for (behind, want) in [
+        ("\x1b[0n", Some(Received::Ready)),
+        ("\x1b]11;rgb:00/80/ff\x07", Some(Received::Background(0x0000_80ff))),
+        ("\x1b[I", None),
+        ("\x1b[200~a\x1b[201~", Some(Received::Input(Event::Paste("a".into())))),
+    ] {
+        let bytes = format!("\x1b{behind}:");
+        let want: Vec<Received> = std::iter::once(escape.clone())
+            .chain(want)
+            .chain([key(KeyCode::Char(':'), KeyModifiers::NONE)])
+            .collect();
+        for cut in 1..=bytes.len() {
+            let mut d = Decoder::default();
+            let mut all = d.feed(&bytes.as_bytes()[..cut]);
+            all.extend(d.feed(&bytes.as_bytes()[cut..]));
+            assert_eq!(all, want, "{behind:?} {cut}");
+        }
+    }
+    let mouse = Decoder::default().feed(b"\x1b\x1b[<0;10;5M");
+    assert!(mouse.len() == 2 && mouse[0] == escape, "{mouse:?}");
+}
+
+#[test]
 fn pastes_are_whole_wherever_they_are_cut() {
     let bytes = "a\x1b[200~state:listen\nport:80 é\x1b[Z\x1b[201~b".as_bytes();
     for cut in 0..=bytes.len() {
