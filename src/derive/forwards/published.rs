@@ -55,10 +55,10 @@ fn container_namespaces<'a>(c: &'a Context<'_>) -> FxHashMap<&'a str, u16> {
     let mut out = FxHashMap::default();
     for (p, facts) in c.sample.processes.iter().zip(c.processes) {
         let unit = facts.unit.checked_sub(1).and_then(|i| c.units.get(i as usize));
-        if let Some(k) = unit.and_then(|u| u.container.as_ref()) {
-            if let Some(netns) = c.sample.netns_of(p.info.pid) {
-                out.entry(&*k.id).or_insert(netns);
-            }
+        if let Some(k) = unit.and_then(|u| u.container.as_ref())
+            && let Some(netns) = c.sample.netns_of(p.info.pid)
+        {
+            out.entry(&*k.id).or_insert(netns);
         }
     }
     out
