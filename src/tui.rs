@@ -49,7 +49,7 @@ pub mod theme;
 mod update;
 mod view_state;
 
-pub use app::{App, Options};
+pub use app::{App, Options, StartView};
 pub use draw::draw;
 pub use event::{Action, Effect, Event, Latest, Signal};
 pub use past::{PastPosition, Searched, SeekRequest, SeekTo};

@@ -563,3 +563,32 @@ fn single_namespace_is_noted_on_the_screen() {
         }
     });
 }
+
+/// Flags of a listing are those of the dashboard too: columns, order and groups.
+#[test]
+fn flags_of_a_listing_apply_to_the_dashboard() {
+    let on = |args: &[&str], shown: &dyn Fn(&str) -> bool| {
+        let mut s = Screen::sockscope(140, 30, &[&["--demo"], args].concat(), &[]);
+        s.until(&format!("{args:?}"), |t| t.contains("live") && shown(t));
+        s.keys("q");
+        assert_eq!(s.ends(), 0);
+    };
+    let titles = |t: &str| {
+        let line = t.lines().find(|l| l.contains("LOCAL")).unwrap_or_default();
+        line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    on(&["-c", "proto,local,user", "-g", "none"], &|t| titles(t) == ["PROTO", "LOCAL", "USER"]);
+    on(&["-c", "+inode"], &|t| {
+        titles(t).contains(&"INODE".to_owned()) && titles(t).contains(&"AGE".to_owned())
+    });
+    on(&["-c=-netns"], &|t| !titles(t).is_empty() && !titles(t).contains(&"NETNS".to_owned()));
+    on(&["-g", "remote"], &|t| t.contains("by remote"));
+    on(&["-g", "user"], &|t| t.contains("by user"));
+    on(&["-g", "none", "-s", "recv_q:desc"], &|t| t.contains("↓RECV-Q") && t.contains("not grouped"));
+    on(&["top", "-c", "pid,fds_open", "-s", "pid"], &|t| t.contains("FDS") && !t.contains("FDS LIMIT"));
+    let mut s = Screen::sockscope(100, 30, &["--demo", "-g", "process,state"], &[]);
+    s.until("the reason", |t| {
+        t.contains("--group-by: the dashboard groups by one: sockscope list -g process,state")
+    });
+    assert_eq!(s.ends(), 2);
+}

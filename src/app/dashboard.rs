@@ -15,9 +15,9 @@ use super::reverse_dns::Resolver;
 use super::state_files::Saved;
 use super::worker::Worker;
 use super::{action, alert_hooks, confine, environment, export_file, state_files, themes, why};
-use crate::cli::Plan;
 use crate::cli::list_plan::ListPlan;
 use crate::cli::settings::value::{ColorArg, EventsArg};
+use crate::cli::{Plan, UsageError};
 use crate::collect::{self, Engines};
 use crate::derive::Engine;
 use crate::diagnose::why::Question;
@@ -26,6 +26,7 @@ use crate::model::lang::{noop, set_lang, tr};
 use crate::model::{Addr, Hosts, Missing, Netns, ProtoSet, Wants};
 use crate::msg;
 use crate::recording::Ring;
+use crate::table::{Grouping, columns_from};
 use crate::tui::Color;
 use crate::tui::act::Act;
 use crate::tui::arrange::ArrangeJob;
@@ -33,7 +34,8 @@ use crate::tui::compare::{Comparison, TwoMoments};
 use crate::tui::event::{Effect, Event, Latest, ProbeRequest, ProbeResult, Signal};
 use crate::tui::keymap::Keymap;
 use crate::tui::terminal::backend::Frugal;
-use crate::tui::{App, Options, run_loop, terminal};
+use crate::tui::{App, Options, StartView, run_loop, terminal};
+use crate::view::group::GroupBy;
 use ratatui::Terminal;
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGWINCH};
 use std::io;
@@ -334,7 +336,8 @@ pub(super) fn options(plan: &Plan, list: &ListPlan, env: &TerminalEnv) -> Result
         services: Arc::clone(&plan.names),
         saved: plan.settings.saved_filters(),
         history: state_files::history(environment::history_file().as_deref()),
-        columns: table_columns(plan, list),
+        columns: table_columns(plan, list)?,
+        start: start_view(list)?,
         keymap,
         // A session is written at every exit.
         first: environment::session_file().is_some_and(|file| !file.exists()),
@@ -343,10 +346,17 @@ pub(super) fn options(plan: &Plan, list: &ListPlan, env: &TerminalEnv) -> Result
 }
 
 /// Configured columns by table; those of sockets with the ones that flags add.
-fn table_columns(plan: &Plan, list: &ListPlan) -> Vec<(String, Vec<&'static Column>)> {
+fn table_columns(plan: &Plan, list: &ListPlan) -> Result<Vec<(String, Vec<&'static Column>)>, RunError> {
     let configured = plan.settings.columns.iter();
     let mut out: Vec<(String, Vec<&'static Column>)> =
         configured.map(|(table, columns)| (table.0.name.to_owned(), columns.0.clone())).collect();
+    if let Some(text) = &list.typed.columns {
+        let base = out.iter().position(|(name, _)| name == list.table.name).map(|i| out.swap_remove(i).1);
+        let base = base.unwrap_or_else(|| list.table.default_columns());
+        let columns = columns_from(text, list.table, &base);
+        let columns = columns.map_err(|e| UsageError(format!("--columns: {e}")))?;
+        out.push((list.table.name.to_owned(), columns));
+    }
     if !list.added.is_empty() {
         let index = out.iter().position(|(name, _)| name == list.table.name).unwrap_or_else(|| {
             out.push((list.table.name.to_owned(), list.table.default_columns()));
@@ -355,7 +365,30 @@ fn table_columns(plan: &Plan, list: &ListPlan) -> Vec<(String, Vec<&'static Colu
         let more: Vec<_> = list.added.iter().filter(|c| !out[index].1.contains(c)).copied().collect();
         out[index].1.extend(more);
     }
-    out
+    Ok(out)
+}
+
+/// The order and the grouping that flags state.
+fn start_view(list: &ListPlan) -> Result<Option<StartView>, RunError> {
+    let typed = &list.typed;
+    let parsed = |name| GroupBy::parse(name, list.table).ok();
+    let grouping = match (&list.group, &typed.group_by) {
+        (Some(group), Some(text)) => {
+            let known = list.table.groupings.iter().find(|g| g.name.and_then(parsed) == Some(*group));
+            match (known, group) {
+                (Some(known), _) => Some(*known),
+                (None, GroupBy::Column(c)) => Some(Grouping::by(c.name, c.name)),
+                _ => {
+                    let why = format!("--group-by: the dashboard groups by one: sockscope list -g {text}");
+                    return Err(UsageError(why).into());
+                }
+            }
+        }
+        (None, Some(_)) => Some(Grouping::FLAT),
+        _ => None,
+    };
+    let sort = typed.sort.then(|| list.sort.clone());
+    Ok((sort.is_some() || grouping.is_some()).then_some(StartView { table: list.table.id, sort, grouping }))
 }
 
 /// The past that can be shown: of a live source the last minutes.

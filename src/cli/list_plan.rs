@@ -10,17 +10,38 @@ use crate::model::{AttrSet, Reads, Services, Snapshot};
 use crate::output::Format;
 use crate::table::{self, HOSTNAME_COLUMN, Table, TableId, with_namespaces};
 use crate::view::group::GroupBy;
+use crate::view::preset::NO_GROUPS;
 use crate::view::sort::{self, SortKey};
 use std::time::Duration;
 
 /// Values of `--sort` that order groups by their number of rows, the largest first.
 const BY_COUNT: [&str; 3] = ["count", "-count", "count:desc"];
 
+/// Flags of a listing that were typed: the dashboard starts with them.
+#[derive(Clone, Debug, Default)]
+pub struct Typed {
+    /// `--columns`.
+    pub columns: Option<String>,
+    /// `--sort`.
+    pub sort: bool,
+    /// `--group-by`.
+    pub group_by: Option<String>,
+}
+
+impl Typed {
+    /// Those of these flags.
+    pub(super) fn of(l: &List) -> Self {
+        Self { columns: l.columns.clone(), sort: l.sort.is_some(), group_by: l.group_by.clone() }
+    }
+}
+
 /// A listing, checked.
 #[derive(Clone, Debug)]
 pub struct ListPlan {
     /// The table.
     pub table: &'static Table,
+    /// Flags that were typed.
+    pub typed: Typed,
     /// The filter as typed.
     pub filter_text: String,
     /// The filter.
@@ -122,7 +143,7 @@ impl ListPlan {
             Some(text) => sort::parse(text, table).map_err(|e| UsageError(format!("--sort: {e}")))?,
             None => sort::default(table),
         };
-        let group = match &l.group_by {
+        let group = match l.group_by.as_deref().filter(|text| *text != NO_GROUPS) {
             Some(text) => {
                 Some(GroupBy::parse(text, table).map_err(|e| UsageError(format!("--group-by: {e}")))?)
             }
@@ -202,6 +223,7 @@ impl ListPlan {
         };
         Ok(Self {
             table,
+            typed: Typed::of(l),
             filter_text,
             filter,
             any_state,

@@ -8,7 +8,7 @@ use super::events::EventsPlan;
 use super::export::ExportPlan;
 use super::hosts::HostsPlan;
 use super::kill::KillPlan;
-use super::list_plan::{Inputs, ListPlan};
+use super::list_plan::{Inputs, ListPlan, Typed};
 use super::moment::{RecordingPlan, SpanArg, flag_moment};
 #[cfg(feature = "sql")]
 use super::query::QueryPlan;
@@ -279,7 +279,12 @@ impl Plan {
             Some(Command::Who(who)) => What::Who(Box::new(WhoPlan::new(&who, inputs)?)),
             Some(Command::Why(why)) => What::Why(Box::new(WhyPlan::new(&why, services)?)),
             Some(Command::Kill(kill)) => What::Kill(Box::new(KillPlan::new(kill, inputs)?)),
-            Some(Command::Top(l)) => What::Dashboard(ListPlan::new(&PROCESSES, &top(l), inputs)?),
+            Some(Command::Top(l)) => {
+                let typed = Typed::of(&l);
+                let mut list = ListPlan::new(&PROCESSES, &top(l), inputs)?;
+                list.typed = typed;
+                What::Dashboard(list)
+            }
             Some(Command::Reference) => What::Reference,
             Some(Command::List(l)) => What::list(&SOCKETS, &l, inputs)?,
             Some(Command::Ports(l)) => What::list(&PORTS, &l, inputs)?,

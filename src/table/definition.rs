@@ -42,7 +42,7 @@ impl Grouping {
     }
 
     /// By a column.
-    pub(super) const fn by(name: &'static str, title: &'static str) -> Self {
+    pub const fn by(name: &'static str, title: &'static str) -> Self {
         let mut g = Self::new(title);
         g.name = Some(name);
         g

@@ -4,7 +4,7 @@ mod options;
 mod overlay;
 mod session;
 
-pub use options::Options;
+pub use options::{Options, StartView};
 pub(crate) use overlay::{NamePrompt, Overlay};
 
 use super::command::Focus;
@@ -212,6 +212,11 @@ impl App {
         }
         if let Some(view) = app.options.view.take() {
             app.open_view(&view);
+        }
+        if let Some(start) = app.options.start.take()
+            && let Some(view_state) = app.view_states.iter_mut().find(|s| s.view.table.id == start.table)
+        {
+            view_state.start(start.sort, start.grouping);
         }
         if !app.options.filter.is_empty() {
             app.set_filter(app.options.filter.clone());

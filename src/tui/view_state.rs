@@ -52,6 +52,8 @@ pub(crate) struct ViewState {
     multiple_netns: bool,
     /// True if rows are of several hosts: the host is a column and a grouping.
     pub(crate) multiple_hosts: bool,
+    /// Grouping beside those of the table.
+    more_grouping: Option<Grouping>,
     /// Columns chosen by the user, in order.
     chosen_columns: Option<Vec<&'static Column>>,
     /// Marked rows, visible or not.
@@ -97,6 +99,7 @@ impl ViewState {
             chosen: false,
             multiple_netns: false,
             multiple_hosts: false,
+            more_grouping: None,
             chosen_columns: None,
             marks: FxHashSet::default(),
             anchor: None,
@@ -124,7 +127,20 @@ impl ViewState {
     /// Groupings on offer.
     pub(crate) fn groupings(&self) -> impl Iterator<Item = Grouping> + use<> {
         let by_host = self.multiple_hosts.then_some(Grouping::BY_HOST);
-        self.view.table.groupings.iter().copied().chain(by_host)
+        self.view.table.groupings.iter().copied().chain(by_host).chain(self.more_grouping)
+    }
+
+    /// Sets the order and the grouping that the dashboard starts with.
+    pub(crate) fn start(&mut self, sort: Option<Vec<SortKey>>, grouping: Option<Grouping>) {
+        if let Some(sort) = sort {
+            self.view.sort = sort;
+        }
+        let Some(grouping) = grouping else { return };
+        let known = self.groupings().position(|g| g.name == grouping.name);
+        if known.is_none() {
+            self.more_grouping = Some(grouping);
+        }
+        self.set_grouping(known.unwrap_or_else(|| self.groupings().count() - 1));
     }
 
     pub(crate) fn grouping_name(&self) -> Option<&'static str> {

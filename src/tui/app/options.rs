@@ -6,11 +6,24 @@ use crate::format::Column;
 use crate::format::Style as Format;
 use crate::model::Services;
 use crate::model::wants::ProtoSet;
+use crate::table::{Grouping, TableId};
 use crate::tui::keymap::Keymap;
 use crate::tui::theme::{Color, Palette};
 use crate::view::preset::{Presets, Session};
+use crate::view::sort::SortKey;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Order and grouping of a view at the start.
+#[derive(Clone, Debug)]
+pub struct StartView {
+    /// Its table.
+    pub table: TableId,
+    /// Sort order; `None`: the default one.
+    pub sort: Option<Vec<SortKey>>,
+    /// Grouping; `None`: the default one.
+    pub grouping: Option<Grouping>,
+}
 
 /// Options of the dashboard.
 #[derive(Clone, Debug)]
@@ -25,6 +38,8 @@ pub struct Options {
     pub status_message: Option<String>,
     /// Initial table or saved view.
     pub view: Option<String>,
+    /// Order and grouping of a view, as flags state them.
+    pub start: Option<StartView>,
     /// Saved views by name.
     pub views: Presets,
     /// Session to restore.
@@ -85,6 +100,7 @@ impl Default for Options {
             filter: String::new(),
             status_message: None,
             view: None,
+            start: None,
             views: Presets::new(),
             session: None,
             names: false,
