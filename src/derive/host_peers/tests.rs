@@ -256,7 +256,8 @@ proptest! {
             }
         }
         for ((host, row), (other, peer)) in &partners {
-            prop_assert_eq!(partners.get(&(*other, *peer)), Some(&(*host, *row)));
+            let back = (*host, *row);
+            prop_assert_eq!(partners.get(&(*other, *peer)), Some(&back));
             let (a, b) = (socket(*host, *row), socket(*other, *peer));
             prop_assert_eq!(a.proto, b.proto);
             for addr in [a.local.addr, a.remote.addr] {
