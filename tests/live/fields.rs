@@ -597,11 +597,10 @@ pub(crate) fn protocol_the_kernel_lacks_is_reported() -> Result<(), String> {
             continue;
         }
         let printed = String::from_utf8_lossy(&out.stderr);
-        check(
-            out.stdout == b"[]\n"
-                && printed.starts_with(&format!("sockscope: {proto}: no {of} in this kernel: ")),
-            || format!("{proto}: {printed:?} {:?}", String::from_utf8_lossy(&out.stdout)),
-        )?;
+        let reason = format!("sockscope: {proto}: no {of} in this kernel: ");
+        check(out.stdout == b"[]\n" && printed.lines().any(|line| line.starts_with(&reason)), || {
+            format!("{proto}: {printed:?} {:?}", String::from_utf8_lossy(&out.stdout))
+        })?;
     }
     // Queries for other protocols do not mention it.
     let out = Command::new(env!("CARGO_BIN_EXE_sockscope"))
