@@ -11,7 +11,7 @@ use super::ruleset::local_addresses;
 use super::ruleset::program::Program;
 use super::ruleset::sets::Sets;
 use super::ruleset::text;
-use super::ruleset::walk::{Evaluation, Limits, Verdict};
+use super::ruleset::walk::{Evaluation, Limits};
 use crate::model::snapshot::Port;
 use crate::model::{FilterVerdict, Filtered, Netfilter, Proto, Sample, Scope, Socket};
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,9 +24,6 @@ const OTHER_LIMITS: Limits = Limits { steps: 50_000, work: 100_000 };
 const MAX_RULES: usize = 4;
 /// Most alternatives that are written out.
 const MAX_ALTERNATIVES: usize = 4;
-/// Protocols whose listeners have a port that rules match on, with their numbers (`IPPROTO_*`).
-const PROTOS: [(Proto, u8); 4] =
-    [(Proto::Tcp, 6), (Proto::Udp, 17), (Proto::Sctp, 132), (Proto::UdpLite, 136)];
 /// Reason of a verdict that is missing.
 const TRANSLATED: &str = "a rule translates the destination";
 
@@ -53,10 +50,15 @@ pub(super) fn evaluate(
     }
 }
 
+/// Protocols whose listeners have a port that rules match on, with their numbers (`IPPROTO_*`).
+fn protocols() -> impl Iterator<Item = (Proto, u8)> {
+    (0..=u8::MAX).filter_map(|n| Some((Proto::from_ip_number(n)?, n)))
+}
+
 /// The protocol whose packets a listener gets.
 fn protocol(proto: Proto) -> Option<Proto> {
     let of_packets = if proto == Proto::Mptcp { Proto::Tcp } else { proto };
-    PROTOS.iter().any(|(p, _)| *p == of_packets).then_some(of_packets)
+    protocols().any(|(p, _)| p == of_packets).then_some(of_packets)
 }
 
 struct Namespace<'a> {
@@ -80,7 +82,7 @@ impl Namespace<'_> {
         let namespace = self.sample.namespaces.get(usize::from(self.netns));
         let interfaces = namespace.map_or(&no_interfaces, |n| &n.interfaces);
         let local = local_addresses::of(&self.sample.addresses, self.netns);
-        for (proto, number) in PROTOS {
+        for (proto, number) in protocols() {
             let of_proto: Vec<usize> =
                 (0..rows.len()).filter(|i| protocol(rows[*i].proto) == Some(proto)).collect();
             let mut found: Vec<Vec<(bool, OfFamily)>> = of_proto.iter().map(|_| Vec::new()).collect();
@@ -168,12 +170,7 @@ impl Namespace<'_> {
         let Part { passed, stopped } = arrived.part(fields, p.local.port, addr)?;
         let mut by: Vec<String> = Vec::new();
         for d in &stopped {
-            let done = match d.verdict {
-                Verdict::Reject => "rejected",
-                Verdict::Queue => "queued",
-                _ => "dropped",
-            };
-            let text = format!("{done} by {}", self.program.location(d.rule));
+            let text = format!("{} by {}", d.verdict.done(), self.program.location(d.rule));
             if !by.contains(&text) {
                 by.push(text);
             }

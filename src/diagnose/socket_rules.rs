@@ -7,7 +7,7 @@ use crate::model::counter_window::CounterSnapshot;
 use crate::model::lang::{noop, tr};
 use crate::model::snapshot::Port;
 use crate::model::state_age::unread_s;
-use crate::model::{FilterVerdict, Missing, Proto, Snapshot, Socket, State, TimerKind};
+use crate::model::{FilterVerdict, Missing, Proto, Reads, Snapshot, Socket, State, TimerKind};
 use crate::msg;
 
 /// Seconds in `CLOSE_WAIT` or `FIN_WAIT2` that no application needs.
@@ -118,10 +118,14 @@ fn limited(
 /// Rules stop every connection of another host. Known only where the firewall was read.
 pub(super) fn firewalled(snap: &Snapshot, row: usize) -> Option<String> {
     let s = snap.socket(row);
+    // Asked of every row, also where the firewall is not read.
+    if !s.serves() || !snap.sample.wants.reads(Reads::FIREWALL) {
+        return None;
+    }
     let is_of = |p: &&Port| {
         p.local == s.local && p.proto == s.proto && p.netns == s.id.netns && p.sockets.contains(&(row as u32))
     };
-    let filtered = snap.ports.iter().filter(|_| s.serves()).find(is_of)?.filtered.as_ref()?;
+    let filtered = snap.ports.iter().find(is_of)?.filtered.as_ref()?;
     (filtered.verdict == FilterVerdict::Stopped).then(|| msg!("new connections: {}", filtered.detail))
 }
 

@@ -56,8 +56,8 @@ mod tests {
         remote_host(name, snap)
     }
 
-    fn two() -> Snapshot {
-        let viewer = Viewer {
+    fn viewer() -> Viewer {
+        Viewer {
             seq: 1,
             at: Stamp::default(),
             label: "2 hosts".into(),
@@ -65,8 +65,11 @@ mod tests {
             services: Arc::default(),
             names: Arc::default(),
             history: Arc::default(),
-        };
-        Snapshot::merge(viewer, vec![host("web-1", "nginx", 5), host("web-2", "api", 6)])
+        }
+    }
+
+    fn two() -> Snapshot {
+        Snapshot::merge(viewer(), vec![host("web-1", "nginx", 5), host("web-2", "api", 6)])
     }
 
     fn view(table: &'static Table, filter: &str, group: Option<&str>) -> View {
@@ -166,16 +169,7 @@ mod tests {
             let link = HostLink { row: 1, host: other, peer: 1, certain: true, nat };
             hosts[host].snap.host_peers.set(vec![link], Arc::clone(&weak));
         }
-        let viewer = Viewer {
-            seq: 1,
-            at: Stamp::default(),
-            label: "2 hosts".into(),
-            wants: Wants::default(),
-            services: Arc::default(),
-            names: Arc::default(),
-            history: Arc::default(),
-        };
-        let snap = Snapshot::merge(viewer, hosts);
+        let snap = Snapshot::merge(viewer(), hosts);
         for (filter, column, want) in [
             ("peer_host:db", "hostname", &["web"][..]),
             ("peer_process:postgres", "peer_host", &["db"]),

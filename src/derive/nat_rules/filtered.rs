@@ -5,7 +5,6 @@ use crate::derive::ruleset::filter::{Decision, Fate};
 use crate::derive::ruleset::packets::PacketBox;
 use crate::derive::ruleset::program::Program;
 use crate::derive::ruleset::text;
-use crate::derive::ruleset::walk::Verdict;
 use crate::model::{FilterVerdict, Filtered};
 
 /// Most rules that are named.
@@ -33,12 +32,7 @@ pub(super) fn filtered(program: &Program<'_>, fields: &Fields, fate: &Fate, v6: 
     }
     let only = rules.len() == 1;
     let each = rules.iter().take(MAX_RULES).map(|(d, parts)| {
-        let done = match d.verdict {
-            Verdict::Reject => "rejected",
-            Verdict::Queue => "queued",
-            _ => "dropped",
-        };
-        let by = format!("{done} by {}", program.location(d.rule));
+        let by = format!("{} by {}", d.verdict.done(), program.location(d.rule));
         if only && verdict == FilterVerdict::Stopped {
             return by;
         }

@@ -48,6 +48,17 @@ pub(in crate::derive) enum Verdict {
     Nat(NewDestination),
 }
 
+impl Verdict {
+    /// Effect of a rule that stops packets, in one word.
+    pub(in crate::derive) const fn done(self) -> &'static str {
+        match self {
+            Self::Reject => "rejected",
+            Self::Queue => "queued",
+            _ => "dropped",
+        }
+    }
+}
+
 /// For these packets, this verdict, by this rule.
 #[derive(Debug)]
 pub(in crate::derive) struct Outcome<'a> {
