@@ -182,7 +182,19 @@ pub(crate) fn hosts_are_recorded_and_their_events_printed() -> Result<(), String
     let hosts = Hosts::new()?;
     let dir = hosts.dir.path().join("recording");
     let at = dir.display().to_string();
-    let out = hosts.run(&["record", "--host", "h1,h2", "-o", &at, "--for", "1s", "--every", "300ms"])?;
+    let out = hosts.run(&[
+        "record",
+        "--host",
+        "h1,h2",
+        "-o",
+        &at,
+        "--for",
+        "1s",
+        "--every",
+        "300ms",
+        "--min-free",
+        "0%",
+    ])?;
     check(out.status.success(), || text(&out.stderr))?;
     for n in 1..=2 {
         let from = dir.join(format!("h{n}")).display().to_string();
