@@ -84,7 +84,7 @@ impl Shared {
         self.changed.notify_one();
     }
 
-    /// Waits until a large snapshot is not shown any more: the one before the last, while the rows of the last are sorted. Else three
+    /// Waits until a large snapshot is not shown any more: the previous one, while the rows of the last are sorted. Else three
     /// are held while the next is read. The wait is bounded: a paused screen holds its snapshot.
     fn await_release(&self, shown: &Weak<Snapshot>) {
         let is_large = || shown.upgrade().is_some_and(|s| s.facts.len() >= LARGE);
@@ -246,7 +246,7 @@ fn poll(
     let mut sought = 0;
     // Snapshot that was added to the past last.
     let mut kept: Option<Arc<Snapshot>> = None;
-    // Last snapshot, and the one before it.
+    // Last snapshot, and its predecessor.
     let mut sent: [Weak<Snapshot>; 2] = Default::default();
     // A recording is not played on while a moment of it is shown, and after its end.
     let mut held = false;
