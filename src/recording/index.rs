@@ -22,6 +22,8 @@ struct Place {
     head: FrameHead,
     /// Sockets by state, as the summary has them.
     states: Option<StateCounts>,
+    /// True if an alert begins with the sample, once it was derived: see [`Mark::alert`].
+    alert: Option<bool>,
 }
 
 /// One sample of a recording, by number.
@@ -78,7 +80,7 @@ fn scan(path: &Path) -> Result<Scan, RecordingError> {
         let body = offset + HEADER_LEN as u64;
         if head.kind != FrameKind::End {
             // The number of the file is that of its place among the others.
-            places.push(Place { file: 0, offset: body, head, states });
+            places.push(Place { file: 0, offset: body, head, states, alert: None });
         }
         offset = body + u64::from(head.len);
     }
@@ -211,6 +213,20 @@ impl Recording {
         self.decoder.last().ok_or_else(missing)
     }
 
+    /// Keeps whether an alert begins with a sample. It is not recorded: it depends on the rules of the reader, and on the samples
+    /// before.
+    pub fn set_alert(&mut self, number: usize, begins: bool) {
+        if let Some(place) = self.places.get_mut(number) {
+            place.alert = Some(begins);
+        }
+    }
+
+    /// Numbers of the samples in key frames: those that are read without others.
+    pub fn keys(&self) -> impl Iterator<Item = usize> {
+        let keys = self.places.iter().enumerate().filter(|(_, p)| p.head.kind == FrameKind::Key);
+        keys.map(|(n, _)| n)
+    }
+
     fn key_before(&self, number: usize) -> usize {
         let key = self.places.iter().take(number + 1).rposition(|p| p.head.kind == FrameKind::Key);
         key.unwrap_or(number)
@@ -238,8 +254,7 @@ impl Moments for Recording {
     }
 
     fn mark(&self, number: usize) -> Option<Mark> {
-        // Alerts depend on the rules of the reader, and on the samples before.
-        self.places.get(number).map(|p| Mark { at: p.head.at, alerts: None, states: p.states })
+        self.places.get(number).map(|p| Mark { at: p.head.at, alert: p.alert, states: p.states })
     }
 
     fn read(

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 /// Place of one of the polls in the past.
 fn place(number: usize) -> PastPosition {
-    let period = |s: &Arc<Snapshot>| Period { states: Some(s.states), alert: false };
+    let period = |s: &Arc<Snapshot>| Period { states: Some(s.states), alert: Some(false) };
     let at = |n: usize| POLLS[n].sample.at.unix_ns;
     PastPosition {
         number,
