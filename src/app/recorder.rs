@@ -125,13 +125,14 @@ pub(super) fn report_dropped((written, dropped): (u64, u64)) -> Result<(), RunEr
 pub(super) struct Beside {
     dir: Option<PathBuf>,
     at_once: bool,
+    retention: Retention,
     recorder: Option<Recorder>,
 }
 
 impl Beside {
     /// In this directory, or in the default one; `at_once`: from the start.
     pub(super) fn new(dir: Option<&Path>, at_once: bool) -> Self {
-        Self { dir: dir.map(Path::to_owned), at_once, recorder: None }
+        Self { dir: dir.map(Path::to_owned), at_once, ..Self::default() }
     }
 
     /// True if it begins with the dashboard.
@@ -150,7 +151,7 @@ impl Beside {
             return (Recorded::On, tr("recording already").to_owned());
         }
         let opened = directory(self.dir.as_deref(), "--record").map_err(RunError::from).and_then(|dir| {
-            self.recorder = Some(Recorder::open(&dir, Retention::default(), false)?);
+            self.recorder = Some(Recorder::open(&dir, self.retention, false)?);
             Ok(dir)
         });
         match opened {
@@ -208,6 +209,7 @@ mod tests {
     fn recording_beside_the_dashboard_fails_in_words() {
         let dir = tempfile::tempdir().unwrap();
         let mut first = Beside::new(Some(dir.path()), true);
+        first.retention.min_free = 0;
         assert!(first.at_once() && !first.is_on());
         assert_eq!(first.push(sample(1)), None, "nothing before it begins");
         assert_eq!(first.begin().0, Recorded::On);
