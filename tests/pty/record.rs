@@ -90,3 +90,52 @@ fn full_file_system_pauses_the_recording_and_not_the_dashboard() {
         s.is_restored();
     });
 }
+
+/// A directory whose name is a title of the terminal, the reverse direction of writing, and wide characters.
+const HOSTILE: &str = "\u{1b}]0;title\u{7}\u{202e}宽宽";
+
+/// Without privileges, with a hostile directory, from recording to the past and its differences.
+#[test]
+fn ordinary_user_records_and_goes_back_on_a_small_screen() {
+    isolated(|| {
+        // Others are not mapped in the namespace of an ordinary user, who is one already.
+        let is_root = fs::read_to_string("/proc/self/uid_map").unwrap().contains("4294967295");
+        let program = Path::new("/run/sockscope");
+        fs::copy(env!("CARGO_BIN_EXE_sockscope"), program).unwrap();
+        let l = TcpListener::bind("127.0.0.1:7613").unwrap();
+        for (n, (cols, rows)) in [(20, 5), (60, 15), (80, 24)].into_iter().enumerate() {
+            let at = file_system(&format!("home{n}"), "size=16m,mode=1777").join(HOSTILE);
+            let flag = format!("--record={}", at.display());
+            let mut args = vec!["--interval", "200ms", "--config=/dev/null", &flag];
+            let mut s = if is_root {
+                let mut all = vec!["--reuid=65534", "--regid=65534", "--clear-groups", "--"];
+                all.push(program.to_str().unwrap());
+                all.append(&mut args);
+                Screen::start(Path::new("setpriv"), cols, rows, &all, &[])
+            } else {
+                Screen::start(program, cols, rows, &args, &[])
+            };
+            until("samples", || (at.is_dir() && samples(&at) >= 3).then_some(())).unwrap();
+            // Back, a mark, differences at another moment, their details and files, and live again.
+            for keys in [",", "D", ",", "D", "\x1b[F", "w", "\x1b", "\x1b", "A", "b", "3", "R", "\x14"] {
+                s.keys(keys);
+                std::thread::sleep(std::time::Duration::from_millis(50));
+                assert!(s.is_running(), "{keys:?} at {cols}x{rows}\n{}", s.text());
+            }
+            let written = samples(&at);
+            let closed = || {
+                let mut frames = Frames::new(File::open(recording_file(&at)?).ok()?);
+                while frames.sample().ok()?.is_some() {}
+                frames.is_closed().then_some(())
+            };
+            until("the end of the recording", closed).unwrap();
+            assert!(samples(&at) >= written);
+            s.keys("q");
+            assert_eq!(s.ends(), 0, "{cols}x{rows}");
+            s.is_restored();
+            let raw = String::from_utf8_lossy(&s.raw()).into_owned();
+            assert!(!raw.contains("\u{1b}]0;title") && !raw.contains('\u{202e}'), "{cols}x{rows}");
+        }
+        drop(l);
+    });
+}
