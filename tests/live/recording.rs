@@ -53,7 +53,8 @@ fn number(variable: &str, default: usize) -> usize {
 pub(crate) fn replay_gives_the_json_of_each_moment() -> Result<(), String> {
     let moments = number("SOCKSCOPE_MOMENTS", 1000);
     // Few sockets, and others all the time.
-    fs::write("/proc/sys/net/ipv4/tcp_max_tw_buckets", "8").map_err(|e| format!("tcp_max_tw_buckets: {e}"))?;
+    fs::write("/proc/sys/net/ipv4/tcp_max_tw_buckets", "8")
+        .map_err(|e| format!("tcp_max_tw_buckets: {e}"))?;
     let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
     let mut source = NetlinkSource::new("requested".into()).map_err(|e| e.to_string())?;
     let mut writer = Writer::open(dir.path(), Retention { min_free: 0, ..Retention::default() })

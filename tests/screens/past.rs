@@ -131,7 +131,10 @@ fn past_of_hostile_names_fits_small_screens() {
         for (state, what) in [
             (Recorded::On, format!("recording to {hostile}")),
             (Recorded::Paused, format!("recording paused: {hostile}")),
-            (Recorded::Off, format!("not recorded: make directory {hostile}: Permission denied (os error 13)")),
+            (
+                Recorded::Off,
+                format!("not recorded: make directory {hostile}: Permission denied (os error 13)"),
+            ),
         ] {
             s.app.handle(Event::Recording(state, what));
             check(&mut s, "recording");

@@ -11,6 +11,8 @@ const NUMBER: u16 = 2;
 
 /// Room kept for the poll state: mark, word and interval.
 const MARK: u16 = 14;
+/// The same for a recording and the past: mark, time, and the interval or how long ago it was.
+const MARK_OF_TIME: u16 = 19;
 
 /// Words beside the poll state: what is shown is not the real name, and what is written.
 pub(crate) fn badges(app: &App) -> (Option<&'static str>, Option<&'static str>) {
@@ -35,7 +37,8 @@ pub(crate) fn tabs(app: &App, area: Rect) -> Vec<(usize, u16, u16)> {
         }
     }
     let (redacted, written) = badges(app);
-    let room = MARK + redacted.into_iter().chain(written).map(|badge| width(badge) + 2).sum::<u16>();
+    let mark = if app.past.is_some() || app.recorded { MARK_OF_TIME } else { MARK };
+    let room = mark + redacted.into_iter().chain(written).map(|badge| width(badge) + 2).sum::<u16>();
     // Where not all titles fit, tabs from the right are only numbers; never the active one.
     for i in (0..widths.len()).rev() {
         if x + widths.iter().sum::<u16>() + room > area.right() && i != app.active {
