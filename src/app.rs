@@ -254,6 +254,12 @@ fn run(plan: &Plan) -> Result<ExitStatus, RunError> {
             }
             return dashboard::run(plan, list);
         }
+        What::Dashboard(list) if list.table.is_stream() => {
+            let name = list.table.name;
+            let error =
+                format!("--view {name} is for the dashboard, on a terminal; to print: sockscope {name}");
+            return Err(UsageError(error).into());
+        }
         _ => plan.notes.iter().for_each(|note| print_error(note)),
     }
     let prints = !matches!(&plan.what, What::Check(c) if c.output == CheckOutput::Nothing);

@@ -102,9 +102,8 @@ impl View {
         };
         let total = self.total(snap);
         let no_match = rows.is_empty().then(|| {
-            // Of several hosts, the one with most rows stands for all.
-            let one = snap.each_host().max_by_key(|s| self.total(s)).unwrap_or(snap);
-            Box::new(NoMatch::new(&self.filter, one, self.total(one)))
+            let of_host = |s: &Snapshot| NoMatch::new(&self.filter, s, self.total(s));
+            Box::new(NoMatch::of_hosts(snap.each_host().map(of_host)))
         });
         Arranged { rows, groups, total, no_match }
     }

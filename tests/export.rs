@@ -39,7 +39,7 @@ fn error(dir: &Path, args: &[&str]) -> String {
 fn recording() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_sockscope"))
-        .args(["--demo", "record", "-o", "incident", "--every", "100ms", "--dns"])
+        .args(["--demo", "record", "-o", "incident", "--every", "100ms", "--min-free", "0%", "--dns"])
         .current_dir(dir.path())
         .env("XDG_CONFIG_HOME", "/nonexistent")
         .stderr(Stdio::null())
@@ -356,7 +356,7 @@ fn failed_export_leaves_the_file_as_it_was() {
     assert_eq!(files(), before);
     std::fs::write(dir.join("rows.csv"), "before").unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_sockscope"))
-        .args(["--demo", "record", "-o", "long", "--every", "100ms", "--for", "6s"])
+        .args(["--demo", "record", "-o", "long", "--every", "100ms", "--for", "6s", "--min-free", "0%"])
         .current_dir(dir)
         .stderr(Stdio::null())
         .spawn()

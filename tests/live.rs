@@ -248,6 +248,7 @@ const CASES: &[Case] = cases! {
         rows_of_hosts_are_those_of_each_command_inside
         hosts_that_fail_do_not_hide_the_others
         hosts_are_recorded_and_their_events_printed
+        no_row_of_any_host_has_its_reason
         no_agent_is_left_behind
         rows_through_a_real_ssh_are_those_of_the_host
         hostile_hosts_share_a_bound_of_memory

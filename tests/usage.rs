@@ -157,6 +157,11 @@ fn usage_error_is_one_line_and_exit_2() {
         (&["screenshot", "--size", "80"][..], "--size"),
         (&["--theme", "drak", "list"][..], "did you mean \"dark\"?"),
         (&["--view", "prots"][..], "did you mean \"ports\"?"),
+        (&["--view", "ports", "-c", "rtt"], "--columns: no column \"rtt\" in the table of ports"),
+        (
+            &["--view", "events"],
+            "--view events is for the dashboard, on a terminal; to print: sockscope events",
+        ),
     ] {
         let about =
             format!("{:?}", args.iter().map(|a| a.chars().take(40).collect::<String>()).collect::<Vec<_>>());

@@ -35,7 +35,7 @@ use crate::tui::event::{Effect, Event, Latest, ProbeRequest, ProbeResult, Signal
 use crate::tui::keymap::Keymap;
 use crate::tui::terminal::backend::Frugal;
 use crate::tui::{App, Options, StartView, run_loop, terminal};
-use crate::view::group::GroupBy;
+use crate::view::group::grouping_named;
 use ratatui::Terminal;
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGWINCH};
 use std::io;
@@ -338,7 +338,7 @@ pub(super) fn options(plan: &Plan, list: &ListPlan, env: &TerminalEnv) -> Result
         saved: plan.settings.saved_filters(),
         history: state_files::history(environment::history_file().as_deref()),
         columns: table_columns(plan, list)?,
-        start: start_view(list)?,
+        start: start_view(list),
         keymap,
         // A session is written at every exit.
         first: environment::session_file().is_some_and(|file| !file.exists()),
@@ -370,26 +370,15 @@ fn table_columns(plan: &Plan, list: &ListPlan) -> Result<Vec<(String, Vec<&'stat
 }
 
 /// The order and the grouping that flags state.
-fn start_view(list: &ListPlan) -> Result<Option<StartView>, RunError> {
+fn start_view(list: &ListPlan) -> Option<StartView> {
     let typed = &list.typed;
-    let parsed = |name| GroupBy::parse(name, list.table).ok();
     let grouping = match (&list.group, &typed.group_by) {
-        (Some(group), Some(text)) => {
-            let known = list.table.groupings.iter().find(|g| g.name.and_then(parsed) == Some(*group));
-            match (known, group) {
-                (Some(known), _) => Some(*known),
-                (None, GroupBy::Column(c)) => Some(Grouping::by(c.name, c.name)),
-                _ => {
-                    let why = format!("--group-by: the dashboard groups by one: sockscope list -g {text}");
-                    return Err(UsageError(why).into());
-                }
-            }
-        }
+        (Some(_), Some(text)) => grouping_named(text, list.table),
         (None, Some(_)) => Some(Grouping::FLAT),
         _ => None,
     };
     let sort = typed.sort.then(|| list.sort.clone());
-    Ok((sort.is_some() || grouping.is_some()).then_some(StartView { table: list.table.id, sort, grouping }))
+    (sort.is_some() || grouping.is_some()).then_some(StartView { table: list.table.id, sort, grouping })
 }
 
 /// The past that can be shown: of a live source the last minutes.

@@ -2,7 +2,7 @@
 
 use super::exit_status::{ExitStatus, RunError};
 use super::fleet::Fleet;
-use super::list::{WAIT_INTERVAL, read_errors, unavailable};
+use super::list::{WAIT_INTERVAL, no_match_lines, print_lines, read_errors, unavailable};
 use super::listing::{self, resolve_all_hosts, resolve_hosts, view};
 use super::print::print_error;
 use super::watch::{Events, is_closed_within};
@@ -11,12 +11,14 @@ use crate::cli::list_plan::{ListPlan, Wait};
 use crate::diagnose::visibility::hidden;
 use crate::format::{Style, duration};
 use crate::model::map::Map;
-use crate::model::{Needs, Snapshot, StateSet, Verify, Wants};
+use crate::model::snapshot::{HostState, RemoteHost, Viewer};
+use crate::model::{Needs, ProtoSet, Snapshot, StateSet, Verify, Wants};
 use crate::output::{self, Format, Grid, HostRows};
 use crate::table::TableId;
 use crate::view::Arranged;
 use crate::view::sort;
 use crate::view::summary::{Summary, Totals};
+use crate::view::wants::wants as view_wants;
 use rustc_hash::FxHashSet;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::sync::Arc;
@@ -46,7 +48,44 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
         polled = fleet.poll();
     }
     let snaps: Vec<Arc<Snapshot>> = polled.into_iter().map(|(_, snap)| snap).collect();
-    print(plan, list, &fleet, &snaps)
+    let status = print(plan, list, &fleet, &snaps)?;
+    if !list.count && merged(list, &snaps).0.iter().all(|arranged| arranged.rows.is_empty()) {
+        print_no_match(plan, list, &mut fleet);
+    }
+    Ok(status)
+}
+
+/// Prints the reason why no row of any host matches. All rows are read for it, without the filter.
+fn print_no_match(plan: &Plan, list: &ListPlan, fleet: &mut Fleet) {
+    let all = view_wants(list.table, &[], &list.filter, &[], ProtoSet::TCP_UDP, false);
+    fleet.set_wants(all.clone());
+    let host = |(_, snap): (usize, Arc<Snapshot>)| RemoteHost {
+        name: Arc::clone(&snap.sample.host),
+        state: HostState::Up,
+        reason: String::new(),
+        age_s: 0,
+        clock_s: 0,
+        is_new: true,
+        snap,
+    };
+    let hosts: Vec<RemoteHost> = fleet.poll().into_iter().map(host).collect();
+    let Some(at) = hosts.first().map(|h| h.snap.sample.at) else { return };
+    let viewer = Viewer {
+        seq: 1,
+        at,
+        label: Arc::from(""),
+        wants: all,
+        services: Arc::clone(&plan.services),
+        names: Arc::default(),
+        history: Arc::default(),
+    };
+    let all = Snapshot::merge(viewer, hosts);
+    if let Some(no_match) = view(list).arrange(&all).no_match {
+        print_lines(no_match_lines(list, &all, &no_match));
+    }
+    if let Some(note) = &plan.mistyped {
+        print_error(note);
+    }
 }
 
 /// Prints the rows, and on standard error what is missing from them.

@@ -18,7 +18,7 @@ use crate::msg;
 use crate::output::Format;
 use crate::table::{TableId, forwards};
 use crate::view::wants::wants as view_wants;
-use crate::view::{Arranged, View};
+use crate::view::{Arranged, NoMatch, View};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
@@ -105,12 +105,15 @@ fn wait_for(plan: &Plan, list: &ListPlan, wait: &Wait, reader: &mut Reader) -> R
         if left.is_zero() {
             let shown = view(list).arrange(&snap);
             let reason = match shown.no_match {
-                None => View { filter: wait.filter.clone(), ..view(list) }.arrange(&snap).no_match,
-                reason => reason,
+                Some(reason) => no_match_lines(list, &snap, &reason),
+                None => {
+                    let waited_for = View { filter: wait.filter.clone(), ..view(list) }.arrange(&snap);
+                    waited_for.no_match.map_or_else(Vec::new, |n| n.lines(list.table))
+                }
             };
             let waited = duration(start.elapsed().as_secs_f64(), &Style::default());
             let _ = writeln!(io::stderr(), "sockscope: timed out after {waited}");
-            print_lines(reason.map_or_else(Vec::new, |n| n.lines(list.table)));
+            print_lines(reason);
             return Ok(ExitStatus::NoMatch);
         }
         if !reader.is_recorded() {
@@ -161,7 +164,14 @@ pub(super) fn print_no_match(
     } else {
         (snap, rows.no_match)
     };
-    let Some(no_match) = no_match else { return Ok(()) };
+    if let Some(no_match) = no_match {
+        print_lines(no_match_lines(list, snap, &no_match));
+    }
+    Ok(())
+}
+
+/// Lines with the reason why no row of this snapshot matches.
+pub(super) fn no_match_lines(list: &ListPlan, snap: &Snapshot, no_match: &NoMatch) -> Vec<String> {
     let mut lines = no_match.lines(list.table);
     if let Some(filter) = &list.any_state {
         let any_state = View { filter: filter.clone(), ..view(list) }.arrange(snap);
@@ -173,11 +183,10 @@ pub(super) fn print_no_match(
             n => Some(msg!("{} match with -a", thousands(n as u64))),
         });
     }
-    print_lines(lines);
-    Ok(())
+    lines
 }
 
-fn print_lines(lines: Vec<String>) {
+pub(super) fn print_lines(lines: Vec<String>) {
     for line in lines {
         let _ = writeln!(io::stderr(), "sockscope: {}", escape(&line));
     }

@@ -209,6 +209,7 @@ mod tests {
     fn recording_beside_the_dashboard_fails_in_words() {
         let dir = tempfile::tempdir().unwrap();
         let mut first = Beside::new(Some(dir.path()), true);
+        // However full the file system of the test is.
         first.retention.min_free = 0;
         assert!(first.at_once() && !first.is_on());
         assert_eq!(first.push(sample(1)), None, "nothing before it begins");

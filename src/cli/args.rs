@@ -602,7 +602,7 @@ pub struct List {
     /// Sort by columns: NAME, NAME:asc or NAME:desc, comma-separated
     #[arg(short = 's', long, value_name = "COLUMN[:desc]", allow_hyphen_values = true)]
     pub sort: Option<String>,
-    /// Print one row per group with counts and sums: state, local, remote, process or any column; several comma-separated
+    /// Group by state, local, remote, process or any column, several comma-separated; printed, a group is one row with counts and sums
     #[arg(short = 'g', long, value_name = "COLUMNS")]
     pub group_by: Option<String>,
     /// Print at most N rows

@@ -244,7 +244,10 @@ impl Plan {
                 let list = List { filter: r.filter, ..List::default() };
                 What::Dashboard(ListPlan::new(&SOCKETS, &list, inputs)?)
             }
-            None => What::Dashboard(ListPlan::new(&SOCKETS, &args.list, inputs)?),
+            None => {
+                let shown = args.start.view.is_some().then(|| settings.view_table()).flatten();
+                What::Dashboard(dashboard_list(shown, &args.list, inputs)?)
+            }
             Some(Command::Completions { shell }) => What::Completions(shell),
             Some(Command::Explain { topic }) => What::Explain(topic),
             Some(Command::Config(c)) => What::Config(c),
@@ -322,6 +325,21 @@ impl Plan {
             config_file: args.global.config,
         })
     }
+}
+
+/// The listing of the dashboard, of the table that its first view shows.
+///
+/// A filter that this table does not have is one of the sockets: the views share it. Columns, order and groups are of the table.
+fn dashboard_list(
+    shown: Option<&'static Table>,
+    list: &List,
+    inputs: Inputs<'_>,
+) -> Result<ListPlan, UsageError> {
+    let of_view = ListPlan::new(shown.unwrap_or(&SOCKETS), list, inputs);
+    if of_view.is_err() && list.columns.is_none() && list.sort.is_none() && list.group_by.is_none() {
+        return ListPlan::new(&SOCKETS, list, inputs);
+    }
+    of_view
 }
 
 /// The recording that the command line names.

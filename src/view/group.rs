@@ -10,7 +10,7 @@ use crate::model::lang::{noop, tr};
 use crate::model::snapshot::Direction;
 use crate::model::{Addr, Endpoint, Family, Missing, Proto, Snapshot, State, StateCounts};
 use crate::msg;
-use crate::table::{HOSTNAME_COLUMN, QueryError, Table, error};
+use crate::table::{Grouping, HOSTNAME_COLUMN, QueryError, Table, error};
 use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 use std::cmp::Ordering;
 use std::collections::hash_map::Entry;
@@ -118,6 +118,21 @@ impl GroupBy {
             Self::Column(c) => c.name,
             Self::Columns(_) => "columns",
         }
+    }
+}
+
+/// The grouping of a view with this name: one that the view offers, or by any column, or by several.
+pub fn grouping_named(text: &str, table: &'static Table) -> Option<Grouping> {
+    let by = GroupBy::parse(text, table).ok()?;
+    let is_offered = |g: &&Grouping| g.name.and_then(|n| GroupBy::parse(n, table).ok()) == Some(by);
+    match (table.groupings.iter().find(is_offered), by) {
+        (Some(offered), _) => Some(*offered),
+        (None, GroupBy::Columns(_)) => {
+            // A name that a person typed: few and short, and kept as long as the program runs.
+            let name: &'static str = Box::leak(text.to_owned().into_boxed_str());
+            Some(Grouping::by(name, name))
+        }
+        (None, by) => Some(Grouping::by(by.name(), by.name())),
     }
 }
 

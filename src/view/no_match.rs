@@ -59,6 +59,42 @@ enum Values {
     Missing(&'static str, &'static str),
 }
 
+impl Near {
+    /// The condition of two hosts; `None` if they have none in common.
+    fn with(self, other: &Self) -> Option<Self> {
+        match (self, other) {
+            (Self::Alone(term, values), Self::Alone(same, more)) if term == *same => {
+                Some(Self::Alone(term, values.with(more)))
+            }
+            (Self::AllBut(n, term), Self::AllBut(more, same)) if term == *same => {
+                Some(Self::AllBut(n + more, term))
+            }
+            (Self::Together, Self::Together) => Some(Self::Together),
+            _ => None,
+        }
+    }
+}
+
+impl Values {
+    /// The values of two hosts.
+    fn with(self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::Present(title, list), Self::Present(_, more)) => {
+                let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+                for (value, n) in list.iter().chain(more) {
+                    *counts.entry(value.clone()).or_default() += n;
+                }
+                let mut all: Vec<(String, usize)> = counts.into_iter().collect();
+                all.sort_by_key(|(_, n)| Reverse(*n));
+                all.truncate(VALUES_MAX);
+                Self::Present(title, all)
+            }
+            (same, other) if same == *other => same,
+            _ => Self::None,
+        }
+    }
+}
+
 impl NoMatch {
     /// Finds the reason, in the first `total` rows of the table of the filter.
     pub(super) fn new(filter: &Filter, snap: &Snapshot, total: usize) -> Self {
@@ -78,6 +114,29 @@ impl NoMatch {
             sockets,
             unread,
             filter: filter.expr().map(ToString::to_string).unwrap_or_default(),
+            near,
+        }
+    }
+
+    /// The reason for several hosts: what holds for each of them.
+    pub(super) fn of_hosts(hosts: impl IntoIterator<Item = Self>) -> Self {
+        let mut hosts = hosts.into_iter();
+        let first = hosts.next().unwrap_or_default();
+        hosts.fold(first, Self::with)
+    }
+
+    fn with(self, other: Self) -> Self {
+        // No condition excludes the rows of a host that has none.
+        let near = match (self.total, other.total) {
+            (_, 0) => self.near,
+            (0, _) => other.near,
+            _ => self.near.zip(other.near).and_then(|(near, other)| near.with(&other)),
+        };
+        Self {
+            total: self.total + other.total,
+            sockets: self.sockets.into_iter().chain(other.sockets).reduce(|a, b| a + b),
+            unread: self.unread && other.unread,
+            filter: self.filter,
             near,
         }
     }
@@ -402,6 +461,29 @@ mod tests {
             let view = View { filter: Filter::parse(filter, &PORTS).unwrap(), ..View::new(&PORTS) };
             assert_eq!(view.arrange(&nothing).no_match.unwrap().lines(&PORTS), want, "{filter}");
         }
+    }
+
+    #[test]
+    fn reason_of_several_hosts_holds_for_each() {
+        let machine = machine();
+        let reason = |filter: &str| {
+            let filter = Filter::parse(filter, &SOCKETS).unwrap();
+            super::NoMatch::new(&filter, &machine, machine.sockets().count())
+        };
+        let nothing = crate::testing::snapshot(vec![], vec![], &["host"]);
+        let none = super::NoMatch::new(&Filter::parse("family:vsock", &SOCKETS).unwrap(), &nothing, 0);
+        let rows = reason("family:vsock").total;
+        let both = super::NoMatch::of_hosts([reason("family:vsock"), none, reason("family:vsock")]);
+        let lines = both.lines(&SOCKETS);
+        assert!(lines[0].ends_with(&format!("{} looked at", 2 * rows)), "{lines:?}");
+        assert!(lines[1].ends_with("FAMILY has inet 20, inet6 6, unix 4"), "{lines:?}");
+        let one = reason("state:listen state:established").near_miss().unwrap();
+        let n: usize = one.split(' ').next().unwrap().parse().unwrap();
+        let two = ["state:listen state:established"; 2].map(reason);
+        let two = super::NoMatch::of_hosts(two).near_miss().unwrap();
+        assert!(two.starts_with(&(2 * n).to_string()), "{one}: {two}");
+        let other = super::NoMatch::of_hosts([reason("family:vsock"), reason("proto:sctp")]);
+        assert_eq!(other.near_miss(), None);
     }
 
     #[test]

@@ -362,7 +362,8 @@ pub(crate) fn recorded_questions_are_printed_from_the_recording() -> Result<(), 
             Ok::<_, String>(())
         });
         let out = path(name);
-        let args = [&["record", "-o", &out, "--every", "200ms", "--for", "2s"], flags].concat();
+        let args =
+            [&["record", "-o", &out, "--every", "200ms", "--for", "2s", "--min-free", "0%"], flags].concat();
         let done = run(&[], &args, || Ok(()));
         over.store(true, Ordering::Relaxed);
         asking.join().map_err(|_| "client")??;

@@ -177,12 +177,39 @@ pub(crate) fn hosts_that_fail_do_not_hide_the_others() -> Result<(), String> {
     check(out.status.code() == Some(0) && line.contains("'h2 accept tcp 127.0.0.1:8002'"), || line.clone())
 }
 
+/// An empty answer has its reason over all hosts, and how many rows there are with `-a`.
+pub(crate) fn no_row_of_any_host_has_its_reason() -> Result<(), String> {
+    let hosts = Hosts::new()?;
+    for (args, want) in [
+        (&[":9"][..], "sockscope: no socket matches port:9, 3 looked at\n"),
+        (&["-t", ":8001"], "3 looked at\nsockscope: 1 matches with -a\n"),
+        (&["ngnix"], "sockscope: no socket matches ngnix, 3 looked at\n"),
+    ] {
+        let out = hosts.run(&[&["list", "--host", "h1,h2,h3"], args].concat())?;
+        let error = text(&out.stderr);
+        check(out.status.code() == Some(1) && error.contains(want), || format!("{args:?}: {error}"))?;
+    }
+    Ok(())
+}
+
 /// Recordings of two hosts are read as those of one are, and events have their host.
 pub(crate) fn hosts_are_recorded_and_their_events_printed() -> Result<(), String> {
     let hosts = Hosts::new()?;
     let dir = hosts.dir.path().join("recording");
     let at = dir.display().to_string();
-    let out = hosts.run(&["record", "--host", "h1,h2", "-o", &at, "--for", "1s", "--every", "300ms"])?;
+    let out = hosts.run(&[
+        "record",
+        "--host",
+        "h1,h2",
+        "-o",
+        &at,
+        "--for",
+        "1s",
+        "--every",
+        "300ms",
+        "--min-free",
+        "0%",
+    ])?;
     check(out.status.success(), || text(&out.stderr))?;
     for n in 1..=2 {
         let from = dir.join(format!("h{n}")).display().to_string();

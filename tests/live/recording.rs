@@ -113,7 +113,7 @@ fn replayed(dir: &Path, engine: &mut Engine, first: usize, live: &[Vec<u8>]) -> 
 
 fn record(dir: &Path, more: &[&str]) -> Result<Program, String> {
     let mut command = Command::new(US);
-    command.args(["record", "--every", "100ms", "-o"]).arg(dir).args(more);
+    command.args(["record", "--every", "100ms", "--min-free", "0%", "-o"]).arg(dir).args(more);
     let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
     child.map(Program).map_err(|e| e.to_string())
 }
@@ -165,7 +165,7 @@ pub(crate) fn second_writer_is_refused() -> Result<(), String> {
     kill(first);
     // The lock ends with its process.
     let third = Command::new(US)
-        .args(["record", "--every", "100ms", "--for", "300ms", "-o"])
+        .args(["record", "--every", "100ms", "--for", "300ms", "--min-free", "0%", "-o"])
         .arg(dir.path())
         .output()
         .map_err(|e| e.to_string())?;
@@ -198,7 +198,7 @@ pub(crate) fn full_file_system_pauses_the_recording() -> Result<(), String> {
     for _ in 0..200 {
         world.established(&listener, None);
     }
-    let mut child = record(dir.path(), &["--min-free", "0%"])?;
+    let mut child = record(dir.path(), &[])?;
     wait_for_line(&mut child.0, "recording paused")?;
     fs::remove_file(&filler).map_err(|e| e.to_string())?;
     wait_for_line(&mut child.0, "recording again")?;
@@ -232,7 +232,7 @@ pub(crate) fn diff_finds_the_new_listener() -> Result<(), String> {
         Ok::<_, String>((out.status.code(), String::from_utf8_lossy(&out.stdout).into_owned()))
     };
     let recorded = Command::new(US)
-        .args(["record", "--every", "100ms", "--for", "300ms", "-o"])
+        .args(["record", "--every", "100ms", "--for", "300ms", "--min-free", "0%", "-o"])
         .arg(dir.path())
         .output()
         .map_err(|e| e.to_string())?;

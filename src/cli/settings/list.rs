@@ -10,6 +10,7 @@ use super::value::{
 use crate::cli::error::UsageError;
 use crate::filter::Saved;
 use crate::model::{AlertRules, LimitKind, Netns};
+use crate::table::{self, Table};
 use crate::view::preset::{Preset, Presets};
 use std::path::Path;
 use std::sync::LazyLock;
@@ -189,6 +190,15 @@ impl Settings {
     /// Starts the dashboard with the processes that have the most traffic, or the saved view of that name.
     pub(crate) fn show_top(&mut self) {
         self.view = Chosen { value: ViewName(TOP.to_owned()), is_set: true };
+    }
+
+    /// The table of the first view, unless it is that of the sockets by default.
+    pub(in crate::cli) fn view_table(&self) -> Option<&'static Table> {
+        let name = &self.view.value.0;
+        match self.presets().remove(name) {
+            Some(preset) => table::table(preset.table.as_deref()?),
+            None => table::table(name),
+        }
     }
 
     /// Saved views by name.

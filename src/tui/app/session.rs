@@ -58,6 +58,11 @@ mod tests {
     use crate::view::preset::{Preset, Presets};
 
     fn app(session: Option<Session>, view: Option<&str>) -> App {
+        let users = Preset {
+            table: Some("sockets".into()),
+            group_by: Some("user,state".into()),
+            ..Preset::default()
+        };
         let web = Preset {
             table: Some("sockets".into()),
             filter: "port:443".into(),
@@ -65,7 +70,7 @@ mod tests {
             sort: Some("recv_q:desc".into()),
             columns: Some("proto,local,remote".into()),
         };
-        let views = Presets::from([("web".to_owned(), web)]);
+        let views = Presets::from([("web".to_owned(), web), ("users".to_owned(), users)]);
         App::new(Options { views, session, view: view.map(str::to_owned), ..Options::default() })
     }
 
@@ -78,6 +83,8 @@ mod tests {
             a.view_state().columns().map(|c| c.name).collect::<Vec<_>>(),
             ["proto", "local", "remote"]
         );
+        let users = app(None, Some("users"));
+        assert_eq!(Some(&users.view_state().preset()), users.options.views.get("users"));
         assert_eq!(app(None, Some("processes")).view_state().view.table.noun, "processes");
         assert_eq!(app(None, None).view_state().view.table.noun, "sockets");
     }

@@ -4,6 +4,7 @@ use super::ViewState;
 use crate::filter::Names;
 use crate::format::Column;
 use crate::table::columns;
+use crate::view::group::grouping_named;
 use crate::view::preset::{NO_GROUPS, Preset};
 use crate::view::sort::{self, SortKey};
 
@@ -36,8 +37,11 @@ impl ViewState {
             Some(name) => group == Some(name),
             None => group == Some(NO_GROUPS),
         });
-        self.set_grouping(found.unwrap_or(0));
         let table = self.view.table;
+        match group.filter(|_| found.is_none()).and_then(|text| grouping_named(text, table)) {
+            Some(grouping) => self.start(None, Some(grouping)),
+            None => self.set_grouping(found.unwrap_or(0)),
+        }
         let sort = p.sort.as_deref().and_then(|s| sort::parse(s, table).ok());
         self.view.sort = sort.unwrap_or_else(|| sort::default(table));
         self.choose_columns(p.columns.as_deref().and_then(|c| columns(c, table).ok()));
