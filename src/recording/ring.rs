@@ -49,8 +49,9 @@ impl Ring {
         }
         let frame = self.encoder.frame(&snap.sample, before.map(|s| &s.sample));
         let bytes = frame.inspect_err(|_| self.encoder.restart())?.into_boxed_slice();
-        let alerts = Some(snap.alerts.len() as u32);
-        let mark = Mark { at: snap.sample.at, alerts, states: Some(snap.states) };
+        // What the first one has began before it.
+        let alert = Some(before.is_some() && snap.has_new_alert());
+        let mark = Mark { at: snap.sample.at, alert, states: Some(snap.states) };
         self.bytes += bytes.len();
         let frame = Frame { mark, bytes };
         match self.chunks.back_mut() {
