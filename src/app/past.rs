@@ -46,14 +46,14 @@ pub(super) enum Past {
     /// The last minutes of a live source.
     Ring(Ring),
     /// A recording, which is the past as a whole.
-    Recording(Box<Recording>, AlertMarks),
+    Recording(Box<Recording>, Box<AlertMarks>),
 }
 
 impl Past {
     /// A recording.
     pub(super) fn recording(mut recording: Recording) -> Self {
         let alerts = AlertMarks::new(&mut recording);
-        Self::Recording(Box::new(recording), alerts)
+        Self::Recording(Box::new(recording), Box::new(alerts))
     }
 
     /// Its moments.

@@ -340,9 +340,10 @@ mod tests {
         let mut recording = recording(&samples);
         for (from, forward) in [(399, false), (250, false), (0, true), (131, true), (250, true), (5, false)] {
             let mut marks = AlertMarks::new(&mut recording);
-            let next = match forward {
-                true => wanted.iter().find(|n| **n > from),
-                false => wanted.iter().rfind(|n| **n < from),
+            let next = if forward {
+                wanted.iter().find(|n| **n > from)
+            } else {
+                wanted.iter().rfind(|n| **n < from)
             };
             let wanted = next.map_or(Slice::Nothing, |n| Slice::Found(*n));
             assert_eq!(searched(&mut marks, &mut recording, from, forward), wanted, "{from} {forward}");

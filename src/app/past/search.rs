@@ -122,27 +122,23 @@ impl Search {
         if self.what != Searched::Finding {
             return number;
         }
-        const WINDOW_NS: u64 =
-            if EVENT_WINDOW_S > DNS_WINDOW_S { EVENT_WINDOW_S } else { DNS_WINDOW_S } * 1_000_000_000;
+        let window_ns = EVENT_WINDOW_S.max(DNS_WINDOW_S) * 1_000_000_000;
         let at = moments.mark(number).map_or(0, |m| m.at.unix_ns);
-        let first = moments.number_at(at.saturating_sub(WINDOW_NS));
+        let first = moments.number_at(at.saturating_sub(window_ns));
         first.clamp(number.saturating_sub(slice * SLICES_OF_EVENTS), number)
     }
 
     /// Things of the searched kind.
     fn things(&self, snap: &Snapshot) -> FxHashSet<Thing> {
         match (self.what, &self.filter) {
-            (Searched::Alert, _) => {
-                let rows = snap.alerts.iter().map(|a| a.limit as usize);
-                rows.filter_map(|row| (LIMITS.identity)(snap, row)).map(Thing::Row).collect()
-            }
             (Searched::Finding, _) => findings(snap),
             (Searched::Match, Some(filter)) => {
                 let (table, matcher) = (filter.table(), filter.over(snap));
                 let rows = (0..(table.len)(snap)).filter(|row| matcher.matches(*row));
                 rows.filter_map(|row| (table.identity)(snap, row)).map(Thing::Row).collect()
             }
-            (Searched::Match, None) => FxHashSet::default(),
+            // Alerts are found by the marks of the moments.
+            (Searched::Alert, _) | (Searched::Match, None) => FxHashSet::default(),
         }
     }
 }
