@@ -213,6 +213,7 @@ impl Engine {
             live_rows,
             closed_rows: closed.rows,
             closed_names: closed.names,
+            closed_ns: closed.closed_ns,
             live,
             derive_faults,
             facts,
@@ -288,7 +289,6 @@ impl Engine {
                 owners: range,
                 owner_missing: missing,
                 state_since_ns: if same_state { f.state_since_ns } else { now },
-                closed_ns: 0,
                 ..*f
             };
             let mut last_owner = None;
@@ -313,7 +313,6 @@ impl Engine {
                     preexisting,
                     state_since_ns: now,
                     waiting_since_ns: if s.recv_q > 0 { now } else { 0 },
-                    closed_ns: 0,
                     direction: Direction::None,
                     activity: [0; 8],
                 }

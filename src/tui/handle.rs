@@ -468,7 +468,7 @@ impl App {
                 effects.push(Effect::Shown(Arc::clone(&self.last_shown)));
             }
         }
-        let wants = self.wants();
+        let wants = self.next_wants();
         if self.last_wants.as_ref() != Some(&wants) {
             self.last_wants = Some(wants.clone());
             effects.push(Effect::Wants(wants));
