@@ -337,8 +337,8 @@ mod tests {
     fn search_finds_the_next_alert_in_either_direction() {
         let samples = samples();
         let wanted = begins(&samples);
-        let mut recording = recording(&samples);
         for (from, forward) in [(399, false), (250, false), (0, true), (131, true), (250, true), (5, false)] {
+            let mut recording = recording(&samples);
             let mut marks = AlertMarks::new(&mut recording);
             let next = if forward {
                 wanted.iter().find(|n| **n > from)
