@@ -367,13 +367,24 @@ fn poll(
                 }
                 sample.services = Arc::clone(&context.services);
                 sample.hosts = Arc::clone(&context.hosts);
+                // The first sample has a part of the sockets only.
+                let mut ring = match &mut past {
+                    Past::Ring(ring) if sample.wants.max_sockets.is_none() => Some(ring),
+                    _ => None,
+                };
+                let before = kept.take();
+                // What cannot be kept is not in the past; the next one is written whole.
+                let frame = ring
+                    .as_mut()
+                    .and_then(|ring| ring.encode(&sample, before.as_deref().map(|s| &s.sample)).ok());
+                drop(before);
                 let snap = engine.step(sample);
                 rows = Some(snap.facts.len());
-                // The first sample has a part of the sockets only.
-                if let (Past::Ring(ring), None) = (&mut past, snap.sample.wants.max_sockets) {
-                    let before = kept.replace(Arc::clone(&snap));
-                    // What cannot be kept is not in the past; the next one is written whole.
-                    let _ = ring.push(&snap, before.as_deref());
+                if let Some(ring) = ring {
+                    kept = Some(Arc::clone(&snap));
+                    if let Some(frame) = frame {
+                        ring.add(frame, &snap);
+                    }
                 }
                 PollEvent::Fresh(snap)
             }

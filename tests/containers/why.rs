@@ -62,7 +62,7 @@ pub(crate) fn published_ports_that_fail_have_their_cause(docker: &Docker) -> Res
     published(
         8081,
         "forward-dead",
-        &format!("connects, but is not served: docker-proxy"),
+        "connects, but is not served: docker-proxy",
         "refused: nothing listens on",
     )?;
     ask(None, &["127.0.0.1:8081"], "forward-dead", &nothing)?;
