@@ -10,12 +10,18 @@ use crate::model::{AttrSet, Period, Reads, Shown, Snapshot, Verify, Wants};
 use crate::tui::event::Recorded;
 use crate::tui::{PastPosition, SeekRequest};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Maximum number of sockets of the first frame, so that it appears at once.
 const FIRST_SOCKETS: u32 = 4096;
+
+/// Rows from which two snapshots are held at most: more than 20 MB each.
+const LARGE: usize = 100_000;
+/// Time for the screen to change to the last snapshot, in steps: sorting a million rows takes a part of a second.
+const RELEASE_STEP: Duration = Duration::from_millis(10);
+const RELEASE_STEPS: u32 = 200;
 
 /// Messages of the collector thread.
 #[derive(Debug)]
@@ -78,6 +84,19 @@ impl Shared {
     fn change(&self, f: impl FnOnce(&mut Control)) {
         f(&mut lock(&self.control));
         self.changed.notify_one();
+    }
+
+    /// Waits until a large snapshot is not shown any more: the one before the last, while the rows of the last are sorted. Else three
+    /// are held while the next is read. The wait is bounded: a paused screen holds its snapshot.
+    fn await_release(&self, shown: &Weak<Snapshot>) {
+        let is_large = || shown.upgrade().is_some_and(|s| s.facts.len() >= LARGE);
+        let mut c = lock(&self.control);
+        for _ in 0..RELEASE_STEPS {
+            if c.stop || !is_large() {
+                return;
+            }
+            c = self.changed.wait_timeout(c, RELEASE_STEP).unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 }
 
@@ -229,6 +248,8 @@ fn poll(
     let mut sought = 0;
     // Snapshot that was added to the past last.
     let mut kept: Option<Arc<Snapshot>> = None;
+    // Last snapshot, and the one before it.
+    let mut sent: [Weak<Snapshot>; 2] = Default::default();
     // A recording is not played on while a moment of it is shown, and after its end.
     let mut held = false;
     // Search in the past that is under way.
@@ -342,6 +363,7 @@ fn poll(
             c.now = first && c.wants.reads(Reads::OWNERS);
             Wants { verify: Verify::Shown(Arc::clone(&c.shown)), ..c.wants.clone() }
         };
+        shared.await_release(&sent[1]);
         started = Some(Instant::now());
         let cpu_before = cpu_time();
         if first {
@@ -380,6 +402,8 @@ fn poll(
                 drop(before);
                 let snap = engine.step(sample);
                 rows = Some(snap.facts.len());
+                let last = std::mem::replace(&mut sent[0], Arc::downgrade(&snap));
+                sent[1] = last;
                 if let Some(ring) = ring {
                     kept = Some(Arc::clone(&snap));
                     if let Some(frame) = frame {

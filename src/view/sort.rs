@@ -102,7 +102,7 @@ fn sort_by_key(rows: &mut [u32], snap: &Snapshot, key: &SortKey, with_runs: bool
         Keys::Ends(mut packed) => {
             packed.sort_unstable();
             // An IPv4 endpoint fits into the prefix; for IPv6 the prefix nearly always decides.
-            let end = |row: u32| endpoint(&key.column.value(snap, row as usize)).flatten();
+            let end = |row: u32| endpoint(&key.column.value(snap, row as usize)).ok().flatten();
             for run in packed.chunk_by_mut(|a, b| is_same_key(*a, *b)) {
                 if run.len() > 1 && is_long(run[0], descending) {
                     let end = |k: &u128| end(rows[*k as u32 as usize]);
@@ -176,13 +176,16 @@ const fn is_long(packed: u128, descending: bool) -> bool {
     packed & MISSING == 0 && (if descending { !prefix } else { prefix }) >> 62 != 1
 }
 
-/// Endpoint of a value; the inner `None` for a missing one, the outer for another kind.
-fn endpoint(v: &Value<'_>) -> Option<Option<Endpoint>> {
+/// A value is not of the kind of the first one.
+struct OtherKind;
+
+/// Endpoint of a value; `None` for a missing one.
+fn endpoint(v: &Value<'_>) -> Result<Option<Endpoint>, OtherKind> {
     match v {
-        Value::Addr(a) => Some(Some(Endpoint::new(*a, 0))),
-        Value::Endpoint(e) => Some(Some(*e)),
-        Value::Missing(_) => Some(None),
-        _ => None,
+        Value::Addr(a) => Ok(Some(Endpoint::new(*a, 0))),
+        Value::Endpoint(e) => Ok(Some(*e)),
+        Value::Missing(_) => Ok(None),
+        _ => Err(OtherKind),
     }
 }
 
@@ -194,21 +197,21 @@ fn read<'a>(rows: &[u32], snap: &'a Snapshot, key: &SortKey) -> Keys<'a> {
         first @ (None | Some(Value::Uint(_) | Value::Bool(_) | Value::State(_) | Value::States(_))) => {
             let rank = first.map(|v| v.rank());
             let number = |v: Value<'_>| match v {
-                Value::Missing(_) => Some(None),
-                v if Some(v.rank()) != rank => None,
-                Value::Uint(n) => Some(Some(n)),
-                Value::Bool(b) => Some(Some(u64::from(b))),
-                Value::State(s) => Some(Some(s.rank())),
-                Value::States(c) => Some(Some(u64::from(c.total()))),
-                _ => None,
+                Value::Missing(_) => Ok(None),
+                v if Some(v.rank()) != rank => Err(OtherKind),
+                Value::Uint(n) => Ok(Some(n)),
+                Value::Bool(b) => Ok(Some(u64::from(b))),
+                Value::State(s) => Ok(Some(s.rank())),
+                Value::States(c) => Ok(Some(u64::from(c.total()))),
+                _ => Err(OtherKind),
             };
-            if let Some(numbers) = all_packed(rows.len(), each().map(number), pack) {
+            if let Ok(numbers) = all_packed(rows.len(), each().map(number), pack) {
                 return Keys::Numbers(numbers);
             }
         }
         Some(Value::Addr(_) | Value::Endpoint(_)) => {
             let prefix = |v: Value<'_>| endpoint(&v).map(|e| e.as_ref().map(endpoint_prefix));
-            if let Some(ends) = all_packed(rows.len(), each().map(prefix), pack) {
+            if let Ok(ends) = all_packed(rows.len(), each().map(prefix), pack) {
                 return Keys::Ends(ends);
             }
         }
@@ -229,17 +232,17 @@ fn read<'a>(rows: &[u32], snap: &'a Snapshot, key: &SortKey) -> Keys<'a> {
     if all(|v| matches!(v, Value::Text(_))) { Keys::Texts(values) } else { Keys::Values(values) }
 }
 
-/// The keys, packed, in a list that does not grow; `None` if one is of another kind.
+/// The keys, packed, in a list that does not grow.
 fn all_packed(
     len: usize,
-    keys: impl Iterator<Item = Option<Option<u64>>>,
+    keys: impl Iterator<Item = Result<Option<u64>, OtherKind>>,
     pack: impl Fn((usize, Option<u64>)) -> u128,
-) -> Option<Vec<u128>> {
+) -> Result<Vec<u128>, OtherKind> {
     let mut out = Vec::with_capacity(len);
     for (i, key) in keys.enumerate() {
         out.push(pack((i, key?)));
     }
-    Some(out)
+    Ok(out)
 }
 
 /// Prefix of an endpoint as an integer, in the order of endpoints.
