@@ -6,7 +6,7 @@ use super::past::{self, Context, Past, Search, Slice, Sought};
 use super::recorder::Beside;
 use crate::collect::{CollectError, Source};
 use crate::derive::Engine;
-use crate::model::{AttrSet, Reads, Shown, Snapshot, Verify, Wants};
+use crate::model::{AttrSet, Period, Reads, Shown, Snapshot, Verify, Wants};
 use crate::tui::event::Recorded;
 use crate::tui::{PastPosition, SeekRequest};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -36,6 +36,8 @@ pub(super) enum PollEvent {
     Past(Arc<Snapshot>, PastPosition),
     /// The recording that is written began, ended, waits for space or continues; for the status line.
     Recording(Recorded, String),
+    /// Figures of the moments of a recording, after the alerts of more of them were derived.
+    Marks(Arc<[Period]>),
     /// No moment is meant by the request.
     NoMoment,
     /// A search in the past came to this time, nanoseconds since 1970.
@@ -252,6 +254,8 @@ fn poll(
     let mut held = false;
     // Search in the past that is under way.
     let mut search: Option<Search> = None;
+    // Time before which no alerts of a recording are derived in the background.
+    let mut rest_until = Instant::now();
     loop {
         let mut wants = {
             let mut c = lock(&shared.control);
@@ -288,11 +292,11 @@ fn poll(
                 if !requests.is_empty() || (search.is_some() && !is_due) {
                     context.protos = c.wants.protos;
                     drop(c);
-                    held |= matches!(past, Past::Recording(_));
-                    let moments = past.moments();
+                    held |= matches!(past, Past::Recording(..));
                     let result = match &mut search {
-                        Some(search) if requests.is_empty() => match search.slice(moments, &context) {
+                        Some(search) if requests.is_empty() => match past.search(search, &context) {
                             Ok(Slice::Found(number)) => {
+                                let moments = past.moments();
                                 sought = moments.mark(number).map_or(sought, |m| m.at.unix_ns);
                                 past::moment(moments, &context, number, engine.seq())
                             }
@@ -305,7 +309,7 @@ fn poll(
                             Err(e) => Err(e),
                         },
                         // A new request ends a search.
-                        _ => past::seek(moments, &context, (&requests, &mut sought), engine.seq()),
+                        _ => past::seek(past.moments(), &context, (&requests, &mut sought), engine.seq()),
                     };
                     search = None;
                     let event = match result {
@@ -326,12 +330,27 @@ fn poll(
                     c = lock(&shared.control);
                     continue;
                 }
-                if held {
+                if held && !past.has_unmarked() {
                     c = shared.changed.wait(c).unwrap_or_else(PoisonError::into_inner);
                     continue;
                 }
+                if held && rest_until <= now {
+                    drop(c);
+                    let event = match past.mark_alerts(&context) {
+                        Ok(marks) => marks.map(PollEvent::Marks),
+                        Err(e) => Some(PollEvent::Failed(e.to_string())),
+                    };
+                    if event.is_some_and(|event| !send(event)) {
+                        return;
+                    }
+                    // Half of a core at most.
+                    rest_until = Instant::now() + now.elapsed();
+                    c = lock(&shared.control);
+                    continue;
+                }
+                let due = if held { Some(rest_until) } else { due };
                 match due {
-                    Some(due) if !c.now && due > now => {
+                    Some(due) if (held || !c.now) && due > now => {
                         c = shared
                             .changed
                             .wait_timeout(c, due - now)

@@ -127,6 +127,10 @@ fn follows(sample: &Sample, old: &Sample) -> bool {
         && sample.at.boot_ns >= old.at.boot_ns
 }
 
+/// State of a [`Decoder`] after a frame.
+#[derive(Debug)]
+pub struct Checkpoint((Sample, Vec<Split>));
+
 /// Reads frames as samples.
 #[derive(Debug)]
 pub struct Decoder {
@@ -161,6 +165,16 @@ impl Decoder {
     /// Sample read last.
     pub fn last(&self) -> Option<&Sample> {
         self.last.as_ref().map(|(s, _)| s)
+    }
+
+    /// The sample read last, with what the next frame needs beside it.
+    pub fn checkpoint(&self) -> Option<Checkpoint> {
+        self.last.clone().map(Checkpoint)
+    }
+
+    /// Continues as after the frame of a checkpoint.
+    pub fn resume(&mut self, checkpoint: &Checkpoint) {
+        self.last = Some(checkpoint.0.clone());
     }
 
     /// Reads one frame. After an error the next frame must be a key frame.

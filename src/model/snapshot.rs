@@ -353,6 +353,11 @@ pub struct Peer {
 const MAX_FLOWS: usize = 8;
 
 impl Snapshot {
+    /// True if an alert was raised at this poll.
+    pub fn has_new_alert(&self) -> bool {
+        self.alerts.iter().any(|a| a.since_ns == self.sample.at.boot_ns)
+    }
+
     /// Live socket rows.
     pub fn live_sockets(&self) -> &[Socket] {
         self.live_rows.as_deref().unwrap_or(&self.sample.sockets)

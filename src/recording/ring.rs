@@ -61,8 +61,9 @@ impl Ring {
 
     /// Adds the frame of the sample of a snapshot, the last that was made.
     pub fn add(&mut self, bytes: Box<[u8]>, snap: &Snapshot) {
-        let alerts = Some(snap.alerts.len() as u32);
-        let mark = Mark { at: snap.sample.at, alerts, states: Some(snap.states) };
+        // What the first one has began before it.
+        let alert = Some(!self.chunks.is_empty() && snap.has_new_alert());
+        let mark = Mark { at: snap.sample.at, alert, states: Some(snap.states) };
         self.bytes += bytes.len();
         let frame = Frame { mark, bytes };
         match self.chunks.back_mut() {

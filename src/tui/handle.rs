@@ -138,6 +138,12 @@ impl App {
                 self.status_message = Some(strip_os_error(&what).into_owned());
                 vec![]
             }
+            Event::Marks(periods) => {
+                if let Some(past) = &mut self.past {
+                    past.periods = periods;
+                }
+                vec![]
+            }
             Event::NoMoment => {
                 // The next step is seen from what is shown.
                 self.seeking &= self.past.is_some();
