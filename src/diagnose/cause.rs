@@ -1,7 +1,10 @@
 //! Causes why a connection does not work: one entry each, in the order in which the kernel meets them.
 
+use serde::{Deserialize, Serialize};
+
 /// Effect on the client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Effect {
     /// `ECONNREFUSED`.
     Refused,
