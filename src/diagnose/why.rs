@@ -17,7 +17,7 @@ use crate::model::lang::noop;
 use crate::model::path::{Hop, Stage};
 use crate::model::{Addr, Endpoint, Proto, Sample, Snapshot};
 pub use question::{Connection, Question};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::borrow::Cow;
 pub use text::text;
 
@@ -59,16 +59,10 @@ pub struct Step {
     /// Evidence, in one line. Names from outside are not escaped.
     pub evidence: String,
     /// Cause of a failure.
-    #[serde(serialize_with = "cause_name", deserialize_with = "cause_named")]
+    #[serde(deserialize_with = "cause_named")]
     pub cause: Option<&'static Cause>,
     /// Effect on the client, of a failure.
     pub effect: Option<Effect>,
-}
-
-/// Writes the name of a cause.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn cause_name<S: Serializer>(cause: &Option<&'static Cause>, to: S) -> Result<S::Ok, S::Error> {
-    cause.map(|c| c.name).serialize(to)
 }
 
 /// Reads the name of a cause; one that this version does not know is an error.

@@ -125,7 +125,7 @@ impl SocketTarget {
 
     /// The socket, of which nothing but its identity is known; its namespace is number 1 of [`Self::namespaces`], or 0.
     pub fn socket(&self) -> Socket {
-        let id = SocketId { netns: if self.netns == 0 { 0 } else { 1 }, cookie: self.cookie };
+        let id = SocketId { netns: u16::from(self.netns != 0), cookie: self.cookie };
         Socket {
             local: self.local,
             remote: self.remote,
