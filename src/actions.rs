@@ -140,15 +140,23 @@ pub fn close_socket(socket: &Socket, namespaces: &[Namespace]) -> Result<(), Act
         return Err(ActionError::Unsupported { subject, reason });
     }
     // The capability of the file is not the user's: `ss -K` would refuse this user too.
-    if is_from_file() && socket.uid != getuid().as_raw() {
-        let needs = noop("root, or the user of the socket");
-        return Err(ActionError::NotPermitted { action: CLOSE, subject, needs });
-    }
-    let closed = match namespaces.get(usize::from(socket.id.netns)) {
-        Some(n) if socket.id.netns > 0 => {
-            crate::collect::netns::enter::inside(n.inode, || sock_diag::destroy(socket))
+    let close = || {
+        // The request may come from the user, so that the uid is the one that the kernel has.
+        if is_from_file() && sock_diag::uid_of(socket)? != getuid().as_raw() {
+            return Ok(false);
         }
-        _ => sock_diag::destroy(socket),
+        sock_diag::destroy(socket).map(|()| true)
+    };
+    let closed = match namespaces.get(usize::from(socket.id.netns)) {
+        Some(n) if socket.id.netns > 0 => crate::collect::netns::enter::inside(n.inode, close),
+        _ => close(),
+    };
+    let closed = match closed {
+        Ok(false) => {
+            let needs = noop("root, or the user of the socket");
+            return Err(ActionError::NotPermitted { action: CLOSE, subject, needs });
+        }
+        other => other.map(|_| ()),
     };
     closed.map_err(|source| match Errno::from_io_error(&source) {
         Some(Errno::PERM | Errno::ACCESS) => {

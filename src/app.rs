@@ -3,6 +3,7 @@
 mod action;
 mod agent;
 mod alert_hooks;
+mod asked;
 mod bug_report;
 mod check;
 mod collector;

@@ -6,8 +6,10 @@ mod text;
 
 use crate::collect::Source;
 use crate::collect::fuzzing as bytes;
-use crate::collect::remote::{AgentBinary, FrameSource, Hello, Inbox, Item, Kind, Request};
+use crate::collect::remote::{AgentBinary, Ask, FrameSource, Hello, Inbox, Item, Kind, Reply, Request};
+use crate::diagnose::why::{Answer, Question};
 use crate::model::{Proto, Wants};
+use crate::tui::event::ProbeResult;
 use shown::show;
 
 /// One decoder under test.
@@ -64,6 +66,9 @@ fn frames(bytes: &[u8]) {
     }
 }
 
+/// Reply of an agent, as a screen reads it.
+type Answered = Reply<ProbeResult, Answer>;
+
 /// Samples that an agent sends, and what a reader sends to it.
 fn agent(bytes: &[u8]) {
     if let Ok(mut source) = FrameSource::connect(bytes, std::io::sink(), &Hello::ours()) {
@@ -79,6 +84,8 @@ fn agent(bytes: &[u8]) {
     while let Ok(Some(item)) = inbox.take() {
         match item {
             Item::Message(Kind::Hello, body) => drop(Hello::parse(&body)),
+            Item::Message(Kind::Ask, body) => drop(serde_json::from_slice::<Ask<Question>>(&body)),
+            Item::Message(Kind::Reply, body) => drop(serde_json::from_slice::<Answered>(&body)),
             Item::Message(_, body) => drop(serde_json::from_slice::<Request>(&body)),
             Item::Frame(..) => {}
         }

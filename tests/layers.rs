@@ -32,7 +32,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("cli", &["model", "format", "diagnose", "table", "explain", "filter", "view", "output", "recording"]),
     (
         "fuzzing",
-        &["model", "frame", "collect", "derive", "format", "table", "filter", "view", "output", "tui", "cli"],
+        &[
+            "model", "frame", "collect", "derive", "diagnose", "format", "table", "filter", "view", "output",
+            "tui", "cli",
+        ],
     ),
     (
         "app",

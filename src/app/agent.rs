@@ -1,20 +1,27 @@
 //! `sockscope agent --stdio`: samples of this host to a reader on another one, over standard input and output.
 //!
-//! One thread: it waits for both directions at once, so that the end of either ends the program, also in the middle of a frame
+//! Beside samples it answers questions ([`replies`]). One thread: it waits for both directions at once, so that the end of either ends the program, also in the middle of a frame
 //! that is not read.
 
+mod replies;
+
 use super::exit_status::{ExitStatus, RunError};
+use super::malloc_tuning::Trimmer;
 use super::open_source::{event_method_arg, open};
-use crate::cli::settings::value::OwnersArg;
+use crate::cli::settings::value::{BackendArg, OwnersArg};
 use crate::cli::{Plan, Settings, UsageError};
-use crate::collect::remote::{Hello, Inbox, Item, Kind, Methods, Request, StreamError, message};
+use crate::collect::remote::{
+    Ask, AskKind, Hello, Inbox, Item, Kind, Methods, Reply, Request, StreamError, message,
+};
 use crate::collect::{Engines, Source};
 use crate::frame::Encoder;
-use crate::model::{OwnersBy, Sample, Verify, Wants};
+use crate::model::{Backend, OwnersBy, Sample, Shown, Verify, Wants};
+use replies::{Answered, Asked};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::AsFd;
 use rustix::io::Errno;
 use std::io::{self, IsTerminal};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Bytes written at once: a pipe that can be written takes as many without blocking (`PIPE_BUF`, pipe(7)).
@@ -137,7 +144,9 @@ struct Agent<'a> {
     encoder: Encoder,
     before: Option<Sample>,
     wants: Option<Wants>,
+    shown: Option<Arc<Shown>>,
     every: Option<Duration>,
+    trimmer: Trimmer,
 }
 
 impl Agent<'_> {
@@ -146,17 +155,42 @@ impl Agent<'_> {
         if let Some(wants) = request.wants {
             self.wants = Some(wants);
         }
-        if let Some(methods) = request.methods.filter(|m| *m != self.methods) {
-            self.methods = methods;
-            self.source = None;
+        if let Some(methods) = request.methods {
+            self.set_methods(methods);
+        }
+        if let Some(shown) = request.shown {
+            self.shown = Some(shown);
         }
         if let Some(wants) = &mut self.wants {
-            wants.verify = if request.verify_all { Verify::All } else { Verify::IfFew };
+            wants.verify = match &self.shown {
+                _ if request.verify_all => Verify::All,
+                Some(shown) => Verify::Shown(Arc::clone(shown)),
+                None => Verify::IfFew,
+            };
         }
         if let Some(ms) = request.interval_ms {
             self.every = (ms > 0).then(|| Duration::from_millis(ms).max(MIN_INTERVAL));
         }
         request.poll
+    }
+
+    fn set_methods(&mut self, methods: Methods) {
+        if methods != self.methods {
+            self.methods = methods;
+            self.source = None;
+        }
+    }
+
+    /// Opens the source by these methods.
+    fn open(&mut self, methods: Methods) -> Answered {
+        self.set_methods(methods);
+        if self.source.is_none() {
+            match (self.open)(&self.methods) {
+                Ok(source) => self.source = Some(source),
+                Err(e) => return Reply::Refused(e.to_string()),
+            }
+        }
+        Reply::Opened
     }
 
     /// The next sample as a frame, or the reason why there is none as a message.
@@ -178,6 +212,7 @@ impl Agent<'_> {
             Err(e) => return message(Kind::Failed, e.to_string().as_bytes()),
         };
         let frame = self.encoder.frame(&sample, self.before.as_ref())?;
+        self.trimmer.after_poll(sample.sockets.len());
         self.before = Some(sample);
         Ok(frame)
     }
@@ -190,15 +225,23 @@ pub(super) fn run(plan: &Plan) -> Result<ExitStatus, RunError> {
         return Err(UsageError(why.to_owned()).into());
     }
     let mut link = Link { input: io::stdin(), output: io::stdout(), inbox: Inbox::default() };
-    let open = |methods: &Methods| {
-        let mut plan = plan.without_command();
-        apply(methods, &mut plan.settings);
-        open(&plan, Engines::Now)
+    let open = |methods: &Methods| open(&by(plan, methods), Engines::Now);
+    // The reader is on another host: no acts.
+    let mut answers = Answers {
+        kinds: &[AskKind::Open, AskKind::Probe, AskKind::Why],
+        reply: &mut |asked, methods| replies::reply(&by(plan, methods), asked, None),
     };
-    match serve(&mut link, open) {
+    match serve(&mut link, open, &mut answers) {
         Ok(()) | Err(End::Closed) => Ok(ExitStatus::Success),
         Err(End::Failed(e)) => Err(e),
     }
+}
+
+/// The plan of an agent that reads by these methods.
+fn by(plan: &Plan, methods: &Methods) -> Plan {
+    let mut plan = plan.without_command();
+    apply(methods, &mut plan.settings);
+    plan
 }
 
 /// Changes the settings of this host to those that the reader asks for.
@@ -212,13 +255,33 @@ fn apply(methods: &Methods, settings: &mut Settings) {
         settings.events = event_method_arg(events);
     }
     settings.no_engine |= methods.no_engine;
+    if let Some(backend) = methods.backend {
+        settings.backend = match backend {
+            Backend::Netlink => BackendArg::Netlink,
+            Backend::Proc => BackendArg::Proc,
+            Backend::Portable => BackendArg::Portable,
+            Backend::Script => BackendArg::Auto,
+        };
+    }
+    if let Some(netns) = &methods.netns {
+        settings.netns = netns.clone();
+    }
+}
+
+/// Questions that an agent answers.
+struct Answers<'a> {
+    /// Their kinds: others are refused.
+    kinds: &'a [AskKind],
+    /// The reply to one, read by these methods.
+    reply: &'a mut dyn FnMut(Asked, &Methods) -> Answered,
 }
 
 fn serve<I: AsFd, O: AsFd>(
     link: &mut Link<I, O>,
     mut open: impl FnMut(&Methods) -> Result<Box<dyn Source>, RunError>,
+    answers: &mut Answers<'_>,
 ) -> Result<(), End> {
-    let ours = Hello::ours();
+    let ours = Hello::ours().answering(answers.kinds);
     link.send(&ours.to_bytes()?)?;
     let Some((Kind::Hello, body)) = link.next(None)? else { return Err(StreamError::Unexpected.into()) };
     ours.agree(&Hello::parse(&body)?)?;
@@ -230,7 +293,9 @@ fn serve<I: AsFd, O: AsFd>(
         encoder: Encoder::new(),
         before: None,
         wants: None,
+        shown: None,
         every: None,
+        trimmer: Trimmer::default(),
     };
     let mut due = None;
     loop {
@@ -240,6 +305,18 @@ fn serve<I: AsFd, O: AsFd>(
                 let asked = agent.request(request.map_err(|e| StreamError::Malformed(e.to_string()))?);
                 due = agent.every.map(|every| due.unwrap_or_else(|| Instant::now() + every));
                 asked
+            }
+            Some((Kind::Ask, body)) => {
+                let reply = match serde_json::from_slice::<Asked>(&body) {
+                    Ok(ask) if !answers.kinds.contains(&ask.kind()) => {
+                        Reply::Refused(format!("not answered here: {}", ask.kind().name()))
+                    }
+                    Ok(Ask::Open(methods)) => agent.open(methods),
+                    Ok(ask) => (answers.reply)(ask, &agent.methods),
+                    Err(e) => Reply::Refused(format!("unknown question: {e}")),
+                };
+                link.send(&replies::to_bytes(&reply)?)?;
+                false
             }
             Some(_) => false,
             None => true,
@@ -255,162 +332,4 @@ fn serve<I: AsFd, O: AsFd>(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cli::settings::value::EventsArg;
-    use crate::collect::EventMethod;
-    use crate::collect::remote::{FrameSource, request};
-    use crate::collect::scenario::{Scenario, ScenarioSource};
-    use std::io::Write;
-    use std::os::unix::net::UnixStream;
-
-    fn demo() -> Box<dyn Source> {
-        Box::new(ScenarioSource::new(Scenario::named("small").unwrap()))
-    }
-
-    /// An agent in a thread, and the other end of its stream.
-    fn agent() -> (UnixStream, std::thread::JoinHandle<Result<(), String>>) {
-        let (here, there) = UnixStream::pair().unwrap();
-        // Less than a frame, so that writing has to wait for the reader.
-        rustix::net::sockopt::set_socket_send_buffer_size(&there, 4096).unwrap();
-        let serve = move || {
-            let mut link = Link { input: &there, output: &there, inbox: Inbox::default() };
-            match serve(&mut link, |_| Ok(demo())) {
-                Err(End::Failed(e)) => Err(e.to_string()),
-                Ok(()) | Err(End::Closed) => Ok(()),
-            }
-        };
-        (here, std::thread::spawn(serve))
-    }
-
-    #[test]
-    fn samples_are_those_of_the_source() {
-        let (here, thread) = agent();
-        let mut remote = FrameSource::connect(&here, &here, &Hello::ours()).unwrap();
-        let mut local = demo();
-        let wants = Wants::default();
-        for _ in 0..3 {
-            let (mut got, mut want) = (remote.sample(&wants).unwrap(), local.sample(&wants).unwrap());
-            crate::frame::canonical(&mut want);
-            crate::frame::canonical(&mut got);
-            (got.at, got.duration_us) = (want.at, want.duration_us);
-            assert!(
-                got.sockets == want.sockets && got.processes == want.processes && got.names == want.names
-            );
-            assert_eq!(got.host, want.host);
-        }
-        drop(remote);
-        drop(here);
-        assert_eq!(thread.join().unwrap(), Ok(()), "it ends with its stream");
-    }
-
-    #[test]
-    fn agent_ends_in_the_middle_of_a_frame_that_is_not_read() {
-        let (mut here, thread) = agent();
-        here.write_all(&Hello::ours().to_bytes().unwrap()).unwrap();
-        let poll = Request { wants: Some(Wants::recording()), poll: true, ..Request::default() };
-        // More answers than the buffer of the socket holds.
-        for _ in 0..50 {
-            here.write_all(&request(&poll).unwrap()).unwrap();
-        }
-        here.shutdown(std::net::Shutdown::Write).unwrap();
-        assert_eq!(thread.join().unwrap(), Ok(()));
-    }
-
-    #[test]
-    fn what_a_reader_of_another_version_sends_is_refused_or_skipped() {
-        let (mut here, thread) = agent();
-        let other = Hello { protocols: (8, 9), version: "9.0".into(), ..Hello::ours() };
-        here.write_all(&other.to_bytes().unwrap()).unwrap();
-        let why = thread.join().unwrap().unwrap_err();
-        assert!(why.contains("sockscope 9.0 there speaks protocol 8 to 9"), "{why}");
-        for wrong in [&b"7"[..], b"{\"wants\":7}", b"\xff"] {
-            let (mut here, thread) = agent();
-            here.write_all(&Hello::ours().to_bytes().unwrap()).unwrap();
-            let mut unknown = message(Kind::Failed, &[0; 5000]).unwrap();
-            unknown[4] = 99;
-            here.write_all(&unknown).unwrap();
-            here.write_all(&message(Kind::Request, wrong).unwrap()).unwrap();
-            assert!(thread.join().unwrap().unwrap_err().contains("malformed"));
-        }
-    }
-
-    #[test]
-    fn source_is_opened_with_the_first_sample_and_again_for_other_methods() {
-        let (here, there) = UnixStream::pair().unwrap();
-        let (tx, opened) = std::sync::mpsc::channel();
-        let thread = std::thread::spawn(move || {
-            let mut link = Link { input: &there, output: &there, inbox: Inbox::default() };
-            let open = |methods: &Methods| {
-                tx.send(methods.clone()).unwrap();
-                Ok(demo())
-            };
-            matches!(serve(&mut link, open), Err(End::Closed))
-        });
-        let walk = Methods { owners: Some(OwnersBy::Walk), events: Some(EventMethod::Off), no_engine: true };
-        let source = FrameSource::connect(&here, &here, &Hello::ours()).unwrap();
-        assert!(opened.try_recv().is_err(), "nothing is read before it is asked for");
-        let mut source = source.with_methods(walk.clone());
-        for _ in 0..2 {
-            source.sample(&Wants::default()).unwrap();
-        }
-        assert_eq!(opened.try_iter().collect::<Vec<_>>(), std::slice::from_ref(&walk));
-        let mut source = source.with_methods(Methods { no_engine: true, ..Methods::default() });
-        source.sample(&Wants::default()).unwrap();
-        assert_eq!(opened.try_iter().map(|m| m.owners).collect::<Vec<_>>(), [None]);
-        drop(source);
-        drop(here);
-        assert!(thread.join().unwrap());
-    }
-
-    #[test]
-    fn agent_without_a_source_gives_the_reason_and_ends() {
-        let (here, there) = UnixStream::pair().unwrap();
-        let thread = std::thread::spawn(move || {
-            let mut link = Link { input: &there, output: &there, inbox: Inbox::default() };
-            let result = serve(&mut link, |_| Err(RunError::Dashboard("open: no backend".to_owned())));
-            matches!(result, Err(End::Failed(e)) if e.to_string().contains("no backend"))
-        });
-        let mut source = FrameSource::connect(&here, &here, &Hello::ours()).unwrap();
-        let e = source.sample(&Wants::default()).map(|_| ()).unwrap_err().to_string();
-        assert!(e.contains("open: no backend"), "{e}");
-        assert!(thread.join().unwrap());
-    }
-
-    #[test]
-    fn methods_of_the_reader_are_those_of_the_settings_unless_none_are_asked_for() {
-        let mut settings = Settings { no_engine: true, ..Settings::default() };
-        apply(&Methods::default(), &mut settings);
-        assert!(settings.no_engine, "an agent that does not query engines is not made to");
-        let auto = Settings::default();
-        assert!(settings.owners == auto.owners && settings.events == auto.events);
-        let bpf = Methods {
-            owners: Some(OwnersBy::BpfIter),
-            events: Some(EventMethod::SockDiag),
-            no_engine: false,
-        };
-        apply(&bpf, &mut settings);
-        assert!(settings.owners == OwnersArg::Bpf && settings.events == EventsArg::SockDiag);
-    }
-
-    #[test]
-    fn samples_are_sent_by_themselves_at_an_interval() {
-        let (mut here, thread) = agent();
-        here.write_all(&Hello::ours().to_bytes().unwrap()).unwrap();
-        let every = Request { interval_ms: Some(1), ..Request::default() };
-        here.write_all(&request(&every).unwrap()).unwrap();
-        let mut inbox = Inbox::default();
-        let mut frames = 0;
-        while frames < 3 {
-            let mut chunk = [0; 4096];
-            let n = io::Read::read(&mut here, &mut chunk).unwrap();
-            assert!(n > 0, "the agent ended");
-            inbox.push(&chunk[..n]);
-            while let Some(item) = inbox.take().unwrap() {
-                frames += usize::from(matches!(item, Item::Frame(..)));
-            }
-        }
-        drop(here);
-        assert_eq!(thread.join().unwrap(), Ok(()));
-    }
-}
+mod tests;

@@ -14,16 +14,16 @@ use super::recorder::Beside;
 use super::reverse_dns::Resolver;
 use super::state_files::Saved;
 use super::worker::Worker;
-use super::{action, alert_hooks, confine, environment, export_file, state_files, themes, why};
+use super::{action, alert_hooks, asked, confine, environment, export_file, state_files, themes};
 use crate::cli::list_plan::ListPlan;
 use crate::cli::settings::value::{ColorArg, EventsArg};
 use crate::cli::{Plan, UsageError};
-use crate::collect::{self, Engines};
+use crate::collect::Engines;
 use crate::derive::Engine;
 use crate::diagnose::why::Question;
 use crate::format::Column;
 use crate::model::lang::{noop, set_lang, tr};
-use crate::model::{Addr, Hosts, Missing, Netns, ProtoSet, Wants};
+use crate::model::{Addr, Hosts, Netns, ProtoSet, Wants};
 use crate::msg;
 use crate::recording::Ring;
 use crate::table::{Grouping, columns_from};
@@ -31,7 +31,7 @@ use crate::tui::Color;
 use crate::tui::act::Act;
 use crate::tui::arrange::ArrangeJob;
 use crate::tui::compare::{Comparison, TwoMoments};
-use crate::tui::event::{Effect, Event, Latest, ProbeRequest, ProbeResult, Signal};
+use crate::tui::event::{Effect, Event, Latest, ProbeRequest, Signal};
 use crate::tui::keymap::Keymap;
 use crate::tui::terminal::backend::Frugal;
 use crate::tui::{App, Options, StartView, run_loop, terminal};
@@ -136,12 +136,12 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
                 }
                 // The clipboard is that of the terminal, which only this thread writes to.
                 Effect::Act(act @ Act::Copy(_)) => {
-                    let _ = replies.send(Event::Status(action::run(&act, read_only)));
+                    let _ = replies.send(Event::Status(action::run(&act, None)));
                 }
                 Effect::Act(act) => {
                     let (replies, refresh) = (replies.clone(), poller.refresher());
                     outside.run(move || {
-                        let status = action::run(&act, read_only);
+                        let status = action::run(&act, (!read_only).then_some(&mut action::here));
                         refresh();
                         let _ = replies.send(Event::Status(status));
                     });
@@ -415,46 +415,19 @@ fn start_arranger(events: Sender<Event>, failure: Sender<String>) -> io::Result<
 
 /// Starts the thread that reads what only the details show: with many sockets even one lookup can take the kernel a while.
 fn start_prober(live: bool, events: Sender<Event>) -> io::Result<Worker<ProbeRequest>> {
-    Worker::start("probe", move |request| events.send(probe(live, request)).is_ok())
+    Worker::start("probe", move |request| {
+        let result = asked::details(live, &request);
+        events.send(Event::Probed(request, Box::new(result))).is_ok()
+    })
 }
 
 /// Starts the thread that answers questions: it enters namespaces, and reads what no poll reads.
 fn start_answerer(plan: &Plan, events: Sender<Event>) -> io::Result<Worker<Question>> {
     let plan = plan.without_command();
-    Worker::start("why", move |question| events.send(answer(&plan, question)).is_ok())
-}
-
-/// Answers a question, on a live machine only.
-pub(super) fn answer(plan: &Plan, question: Question) -> Event {
-    let result = if plan.is_live() {
-        why::answer_now(plan, &question).map_err(|e| e.to_string())
-    } else {
-        Err(tr("only answered live: demo data and captured trees have no routes and rules").to_owned())
-    };
-    Event::Answered(question, Box::new(result))
-}
-
-/// Reads what only the details show; all unknown in demo data and captured trees.
-pub(super) fn probe(live: bool, request: ProbeRequest) -> Event {
-    if !live {
-        let unknown = || Err(Missing::NotReported);
-        let result = ProbeResult {
-            cwd: Err(noop("demo data or captured tree").to_owned()),
-            proc_ctx: unknown(),
-            sock_ctx: unknown(),
-            tids: vec![],
-            bpf_maps: Err(Missing::NotReported),
-        };
-        return Event::Probed(request, Box::new(result));
-    }
-    let (proc_ctx, sock_ctx) = collect::probe::contexts(&request.process, request.socket);
-    let cwd = collect::probe::working_directory(&request.process).map_err(|e| e.to_string());
-    let tids = collect::probe::threads(&request.process);
-    let bpf_maps = match request.inet.as_deref() {
-        Some((socket, netns)) => collect::probe::bpf_maps(socket, *netns),
-        None => Err(Missing::NotApplicable),
-    };
-    Event::Probed(request, Box::new(ProbeResult { cwd, proc_ctx, sock_ctx, tids, bpf_maps }))
+    Worker::start("why", move |question| {
+        let result = asked::answer(&plan, &question);
+        events.send(Event::Answered(question, Box::new(result))).is_ok()
+    })
 }
 
 /// Saves a filter or a view in the configuration file; returns the result in one line.

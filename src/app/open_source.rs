@@ -129,6 +129,7 @@ pub(super) fn methods(plan: &Plan) -> Methods {
         owners: plan.owners(),
         events: Some(event_method(plan)).filter(|m| *m != EventMethod::Auto),
         no_engine: plan.settings.no_engine,
+        ..Methods::default()
     }
 }
 

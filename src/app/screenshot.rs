@@ -1,10 +1,10 @@
 //! Screenshot of the dashboard without a terminal: polls, keys, one frame.
 
-use super::dashboard;
 use super::environment::TerminalEnv;
 use super::exit_status::{ExitStatus, RunError};
 use super::print::print;
 use super::reader::Reader;
+use super::{asked, dashboard};
 use crate::cli::Plan;
 use crate::cli::args::ScreenForm;
 use crate::cli::plan::ScreenshotPlan;
@@ -115,9 +115,13 @@ impl Headless<'_> {
                 match effect {
                     Effect::Wants(w) => self.wants = w,
                     Effect::Probe(request) => {
-                        pending.push(dashboard::probe(self.plan.is_live(), request));
+                        let result = asked::details(self.plan.is_live(), &request);
+                        pending.push(Event::Probed(request, Box::new(result)));
                     }
-                    Effect::Answer(question) => pending.push(dashboard::answer(self.plan, question)),
+                    Effect::Answer(question) => {
+                        let result = asked::answer(self.plan, &question);
+                        pending.push(Event::Answered(question, Box::new(result)));
+                    }
                     Effect::Arrange(job) => pending.push(Event::Arranged(Box::new(job.work()))),
                     _ => {}
                 }

@@ -8,6 +8,7 @@
 //! What an agent sends is as trustworthy as its host: sizes are bounded before anything is read, texts are escaped where they
 //! are shown, and a stream that is wrong in one place is not used from there on.
 
+mod ask;
 mod copy;
 mod frame_source;
 mod hello;
@@ -15,6 +16,9 @@ mod message;
 mod methods;
 mod ssh;
 
+pub use ask::{
+    ActOn, Ask, AskKind, MAX_TARGETS, Outcome, ProbeOf, ProcessId, Reply, SocketTarget, signal_named,
+};
 pub use copy::{AgentBinary, CopyError};
 pub use frame_source::FrameSource;
 pub use hello::{Agreed, Hello};

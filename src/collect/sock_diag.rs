@@ -456,6 +456,17 @@ pub(crate) fn destroy(s: &Socket) -> io::Result<()> {
 /// BPF socket storage of one socket: map id and bytes. Requested for one socket only: the kernel copies out the values, which
 /// for a whole table can be more than everything else. Only dumps report it.
 pub(crate) fn bpf_maps(s: &Socket) -> io::Result<Vec<(u32, u32)>> {
+    let (sample, found) = read_one(s, true)?;
+    Ok(sample.attrs_of(&found).bpf_maps().map_or_else(Vec::new, Iterator::collect))
+}
+
+/// Uid of a socket that exists (`idiag_uid`); an error if no socket has its cookie any more.
+pub(crate) fn uid_of(s: &Socket) -> io::Result<u32> {
+    Ok(read_one(s, false)?.1.uid)
+}
+
+/// Sockets with the ports of this one, and the one with its cookie.
+fn read_one(s: &Socket, bpf_maps: bool) -> io::Result<(Sample, Socket)> {
     let (family, protocol) = inet_key(s)?;
     let mut request = crate::collect::netlink::wire::Request::inet_ports(
         family,
@@ -464,7 +475,9 @@ pub(crate) fn bpf_maps(s: &Socket) -> io::Result<Vec<(u32, u32)>> {
         s.local.port,
         s.remote.port,
     );
-    request.bpf_maps();
+    if bpf_maps {
+        request.bpf_maps();
+    }
     let info = BackendInfo { backend: Backend::Netlink, reason: String::new() };
     let mut sample = Sample::empty(stamp(), "".into(), Arc::new(info), Wants::default());
     let mut socket = NetlinkSocket::open(Some(SOCK_DIAG))?;
@@ -473,9 +486,9 @@ pub(crate) fn bpf_maps(s: &Socket) -> io::Result<Vec<(u32, u32)>> {
         crate::collect::netlink::socket::DumpError::Io(e) => e,
         e @ crate::collect::netlink::socket::DumpError::Lost => io::Error::other(e.to_string()),
     })?;
-    let found = sample.sockets.iter().find(|o| o.id.cookie == s.id.cookie);
-    let found = found.ok_or(io::ErrorKind::NotFound)?;
-    Ok(sample.attrs_of(found).bpf_maps().map_or_else(Vec::new, Iterator::collect))
+    let found = sample.sockets.iter().find(|o| o.id.cookie == s.id.cookie).copied();
+    let found = found.ok_or_else(|| io::Error::from(rustix::io::Errno::NOENT))?;
+    Ok((sample, found))
 }
 
 impl Source for NetlinkSource {

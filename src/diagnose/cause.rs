@@ -1,7 +1,10 @@
 //! Causes why a connection does not work: one entry each, in the order in which the kernel meets them.
 
+use serde::{Deserialize, Serialize, Serializer};
+
 /// Effect on the client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Effect {
     /// `ECONNREFUSED`.
     Refused,
@@ -54,6 +57,13 @@ pub struct Cause {
     pub remedy: &'static str,
     /// Effect; of a rule that rejects, its own.
     pub effect: Effect,
+}
+
+impl Serialize for Cause {
+    /// Writes the name.
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.name)
+    }
 }
 
 macro_rules! causes {

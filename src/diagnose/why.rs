@@ -12,18 +12,19 @@ mod sockets;
 mod source;
 mod text;
 
-use super::cause::{Cause, Effect};
+use super::cause::{CAUSES, Cause, Effect};
 use crate::model::cgroup_bpf::CgroupPrograms;
 use crate::model::lang::noop;
 use crate::model::path::{Hop, Stage};
 use crate::model::{Addr, Endpoint, Proto, Sample, Snapshot};
 pub use proxied::Proxied;
 pub use question::{Connection, Question};
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
+use std::borrow::Cow;
 pub use text::text;
 
 /// Status of a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
     /// No step fails.
@@ -49,10 +50,10 @@ impl Status {
 }
 
 /// One step of a connection.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Step {
     /// Part of the kernel: `route`, `firewall`, `listener`.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Network namespace, if it is not that of the question.
     pub netns: Option<String>,
     /// Status.
@@ -60,14 +61,24 @@ pub struct Step {
     /// Evidence, in one line. Names from outside are not escaped.
     pub evidence: String,
     /// Cause of a failure.
+    #[serde(deserialize_with = "cause_named")]
     pub cause: Option<&'static Cause>,
     /// Effect on the client, of a failure.
     pub effect: Option<Effect>,
 }
 
+/// Reads the name of a cause; one that this version does not know is an error.
+fn cause_named<'de, D: Deserializer<'de>>(from: D) -> Result<Option<&'static Cause>, D::Error> {
+    let named = |name: String| {
+        let known = CAUSES.iter().find(|c| c.name == name).copied();
+        known.ok_or_else(|| serde::de::Error::custom(format!("unknown cause {name:?}")))
+    };
+    Option::<String>::deserialize(from)?.map(named).transpose()
+}
+
 impl Step {
     fn new(name: &'static str, status: Status, evidence: impl Into<String>) -> Self {
-        Self { name, netns: None, status, evidence: evidence.into(), cause: None, effect: None }
+        Self { name: name.into(), netns: None, status, evidence: evidence.into(), cause: None, effect: None }
     }
 
     fn ok(name: &'static str, evidence: impl Into<String>) -> Self {
@@ -94,7 +105,7 @@ impl Step {
 }
 
 /// Certainty of an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Certainty {
     /// The evidence leaves no other answer.
@@ -117,7 +128,7 @@ impl Certainty {
 }
 
 /// Verdict of an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// No step fails.
@@ -129,7 +140,7 @@ pub enum Verdict {
 }
 
 /// Answer.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
     /// The question in words: `tcp 10.0.0.4:5432`.
     pub subject: String,

@@ -1,9 +1,11 @@
 //! Selection of network namespaces (`--netns`).
 
 use super::sample::Namespace;
+use serde::{Deserialize, Serialize};
 
 /// Network namespaces to read.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Netns {
     /// All that can be found and entered.
     #[default]

@@ -1,5 +1,6 @@
 //! Sockets and processes whose owners and names a poll checks first, however many others there are.
 
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Most sockets, and most processes, that are named one by one.
@@ -18,7 +19,7 @@ pub enum Verify {
 }
 
 /// Sockets and processes on screen, the most important first.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shown {
     /// Inodes of sockets, at most [`SHOWN_MAX`].
     pub inodes: Vec<u64>,

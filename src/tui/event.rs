@@ -9,6 +9,7 @@ use crate::diagnose::why::{Answer, Question};
 use crate::model::{Addr, Missing, Period, ProcInfo, Shown, Snapshot, Socket, State, Wants};
 use crate::sync::Mailbox;
 use crate::view::preset::Preset;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,7 +49,7 @@ impl ProbeRequest {
 }
 
 /// Result of a [`ProbeRequest`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProbeResult {
     /// The working directory (`/proc/PID/cwd`), or the read error.
     pub cwd: Result<String, String>,

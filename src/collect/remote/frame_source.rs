@@ -1,13 +1,17 @@
 //! Source of samples over a stream.
 
+use super::ask::{Ask, Reply};
 use super::hello::{Agreed, Hello};
-use super::message::{Inbox, Item, Kind, Request, StreamError, request};
+use super::message::{Inbox, Item, Kind, Request, StreamError, message, request};
 use super::methods::Methods;
 use crate::collect::source::{CollectError, Source};
 use crate::frame::{Decoder, FrameError, FrameKind, MAX_MEMORY};
 use crate::model::text::escape;
-use crate::model::{Sample, Verify, Wants};
+use crate::model::{Sample, Shown, Verify, Wants};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::io::{ErrorKind, Read, Write};
+use std::sync::Arc;
 
 /// Bytes read at once.
 const CHUNK: usize = 1 << 16;
@@ -24,6 +28,10 @@ pub struct FrameSource<R, W> {
     agreed: Agreed,
     /// Request that was sent last.
     sent: Option<Wants>,
+    /// Rows on a screen that were sent last.
+    shown: Option<Arc<Shown>>,
+    /// The stream cannot be used any more.
+    is_broken: bool,
     /// Methods by which the agent reads, to be sent with the first request.
     methods: Option<Methods>,
     /// Limit of the memory of a sample, bytes.
@@ -54,6 +62,8 @@ impl<R: Read, W: Write> FrameSource<R, W> {
             hello: Hello::default(),
             agreed: Agreed { protocol: 0, schema: 0 },
             sent: None,
+            shown: None,
+            is_broken: false,
             methods: None,
             memory: MAX_MEMORY,
         };
@@ -89,6 +99,30 @@ impl<R: Read, W: Write> FrameSource<R, W> {
         self.agreed
     }
 
+    /// True if nothing more comes from this stream: its agent ended, or sent what cannot be read.
+    pub const fn is_broken(&self) -> bool {
+        self.is_broken
+    }
+
+    /// Asks a question and waits for the reply.
+    pub fn ask<Q: Serialize, P: DeserializeOwned, A: DeserializeOwned>(
+        &mut self,
+        ask: &Ask<Q>,
+    ) -> Result<Reply<P, A>, CollectError> {
+        if !self.hello.answers(ask.kind()) {
+            return Ok(Reply::Refused(format!("the agent does not answer: {}", ask.kind().name())));
+        }
+        let malformed = |e: serde_json::Error| unusable(&StreamError::Malformed(e.to_string()));
+        let body = serde_json::to_vec(ask).map_err(malformed)?;
+        write(&mut self.output, &message(Kind::Ask, &body).map_err(|e| unusable(&e))?)?;
+        let reply = match self.read()? {
+            Item::Message(Kind::Reply, body) => serde_json::from_slice(&body).map_err(malformed),
+            Item::Frame(..) | Item::Message(..) => Err(unusable(&StreamError::Unexpected)),
+        };
+        self.is_broken |= reply.is_err();
+        reply
+    }
+
     /// An error of the stream; of a size that another limit would allow, with the share.
     fn of_share(memory: u64, e: StreamError) -> StreamError {
         match e {
@@ -101,8 +135,14 @@ impl<R: Read, W: Write> FrameSource<R, W> {
         }
     }
 
-    /// Next item of the stream.
+    /// Next item of the stream. After an error there is none.
     fn read(&mut self) -> Result<Item, CollectError> {
+        let item = self.next();
+        self.is_broken |= item.is_err();
+        item
+    }
+
+    fn next(&mut self) -> Result<Item, CollectError> {
         loop {
             if let Some(item) = self.inbox.take().map_err(|e| unusable(&Self::of_share(self.memory, e)))? {
                 return Ok(item);
@@ -138,21 +178,32 @@ fn write(output: &mut impl Write, bytes: &[u8]) -> Result<(), CollectError> {
 
 impl<R: Read + Send, W: Write + Send> Source for FrameSource<R, W> {
     fn sample(&mut self, wants: &Wants) -> Result<Sample, CollectError> {
-        let changed = self.sent.as_ref() != Some(wants);
+        // Rows on a screen change more often than the rest.
+        let plain = Wants { verify: Verify::IfFew, ..wants.clone() };
+        let changed = self.sent.as_ref() != Some(&plain);
+        let shown = match &wants.verify {
+            Verify::Shown(shown) => Some(Arc::clone(shown)),
+            Verify::IfFew | Verify::All => None,
+        };
         let ask = Request {
-            wants: changed.then(|| wants.clone()),
+            wants: changed.then(|| plain.clone()),
             verify_all: wants.verify == Verify::All,
+            shown: shown.clone().filter(|_| shown != self.shown),
             poll: true,
             interval_ms: None,
             methods: self.methods.take(),
         };
         write(&mut self.output, &request(&ask).map_err(|e| unusable(&e))?)?;
-        self.sent = Some(wants.clone());
+        self.sent = Some(plain);
+        self.shown = shown.or_else(|| self.shown.take());
         match self.read()? {
             Item::Frame(head, body) if head.kind != FrameKind::End => {
                 let sample = match self.decoder.frame(&head, &body) {
                     Ok(sample) => sample,
-                    Err(e) => return Err(unusable(&Self::of_share(self.memory, e.into()))),
+                    Err(e) => {
+                        self.is_broken = true;
+                        return Err(unusable(&Self::of_share(self.memory, e.into())));
+                    }
                 };
                 Ok(sample.clone())
             }
@@ -160,7 +211,10 @@ impl<R: Read + Send, W: Write + Send> Source for FrameSource<R, W> {
                 let why = escape(&String::from_utf8_lossy(&why)).into_owned();
                 Err(CollectError::Unavailable { backend: "agent", why })
             }
-            Item::Frame(..) | Item::Message(..) => Err(unusable(&StreamError::Unexpected)),
+            Item::Frame(..) | Item::Message(..) => {
+                self.is_broken = true;
+                Err(unusable(&StreamError::Unexpected))
+            }
         }
     }
 }
@@ -168,7 +222,6 @@ impl<R: Read + Send, W: Write + Send> Source for FrameSource<R, W> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::collect::remote::message;
     use crate::frame::Encoder;
     use crate::testing;
     use std::io;

@@ -1,5 +1,6 @@
 //! First message of each direction: what the other end is, and what both can speak.
 
+use super::ask::AskKind;
 use super::message::{Kind, StreamError, message};
 use crate::collect::source::host;
 use crate::frame::SCHEMA;
@@ -37,6 +38,8 @@ pub struct Hello {
     pub uid: u32,
     /// Permitted capabilities (`CapPrm` of `/proc/PID/status`): with them the samples have what others' processes hold.
     pub capabilities: u64,
+    /// Kinds of questions that it answers beside samples ([`super::AskKind`]).
+    pub asks: Vec<String>,
     /// Byte order of the kernel structures in its frames.
     pub big_endian: bool,
 }
@@ -71,6 +74,7 @@ impl Hello {
             boot_id: boot_id.map_or_else(|_| String::new(), |id| id.trim().to_owned()),
             uid: geteuid().as_raw(),
             capabilities: capabilities(None).map_or(0, |sets| sets.permitted.bits()),
+            asks: Vec::new(),
             big_endian: cfg!(target_endian = "big"),
         }
     }
@@ -81,6 +85,17 @@ impl Hello {
         let missing: Vec<&str> = READS.iter().filter(|(c, _)| lacks(c)).map(|(_, text)| *text).collect();
         (!missing.is_empty())
             .then(|| format!("the agent runs as user {} and cannot read: {}", self.uid, missing.join("; ")))
+    }
+
+    /// The same of an end that answers these kinds of questions.
+    #[must_use]
+    pub fn answering(self, kinds: &[AskKind]) -> Self {
+        Self { asks: kinds.iter().map(|k| k.name().to_owned()).collect(), ..self }
+    }
+
+    /// True if that end answers questions of this kind.
+    pub fn answers(&self, kind: AskKind) -> bool {
+        self.asks.iter().any(|name| name == kind.name())
     }
 
     /// The hello as bytes.

@@ -12,9 +12,10 @@
 
 use super::methods::Methods;
 use crate::frame::{FrameError, FrameHead, HEADER_LEN, MAGIC as FRAME_MAGIC, head_of};
-use crate::model::Wants;
 use crate::model::text::escape;
+use crate::model::{Shown, Wants};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// First bytes of every message.
 pub(super) const MAGIC: [u8; 4] = *b"SsM1";
@@ -22,6 +23,8 @@ pub(super) const MAGIC: [u8; 4] = *b"SsM1";
 const HEAD: usize = 12;
 /// Longest message of a known kind, bytes.
 const MAX_MESSAGE: u32 = 64 << 10;
+/// Longest reply to a question, bytes.
+const MAX_REPLY: u32 = 1 << 20;
 /// Longest message of an unknown kind, bytes: it is skipped, not kept.
 const MAX_UNKNOWN: u32 = 1 << 20;
 /// Most bytes before the first message: what a start-up file of the remote shell prints.
@@ -38,14 +41,27 @@ pub enum Kind {
     Request,
     /// From the agent, instead of a frame: the reason why there is no sample, as text.
     Failed,
+    /// To the agent: [`super::Ask`].
+    Ask,
+    /// From the agent: [`super::Reply`].
+    Reply,
 }
 
 impl Kind {
     /// All with their numbers.
-    const ALL: [(Self, u8); 3] = [(Self::Hello, 1), (Self::Request, 2), (Self::Failed, 3)];
+    const ALL: [(Self, u8); 5] =
+        [(Self::Hello, 1), (Self::Request, 2), (Self::Failed, 3), (Self::Ask, 4), (Self::Reply, 5)];
 
     fn number(self) -> u8 {
         Self::ALL.iter().find(|(k, _)| *k == self).map_or(0, |(_, n)| *n)
+    }
+
+    /// Longest message, bytes.
+    const fn limit(self) -> u32 {
+        match self {
+            Self::Reply => MAX_REPLY,
+            _ => MAX_MESSAGE,
+        }
     }
 }
 
@@ -58,6 +74,10 @@ pub struct Request {
     /// Owners and names of all sockets are checked in each sample ([`crate::model::Verify::All`]).
     #[serde(default)]
     pub verify_all: bool,
+    /// Sockets and processes that a screen shows, whose owners and names are checked first ([`crate::model::Verify::Shown`]); of
+    /// each sample from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown: Option<Arc<Shown>>,
     /// One sample now.
     #[serde(default)]
     pub poll: bool,
@@ -134,8 +154,9 @@ impl From<FrameError> for StreamError {
 /// One message as bytes.
 pub fn message(kind: Kind, body: &[u8]) -> Result<Vec<u8>, StreamError> {
     let len = u32::try_from(body.len()).unwrap_or(u32::MAX);
-    if len > MAX_MESSAGE {
-        return Err(StreamError::TooLong { len, limit: MAX_MESSAGE });
+    let limit = kind.limit();
+    if len > limit {
+        return Err(StreamError::TooLong { len, limit });
     }
     let mut out = Vec::with_capacity(HEAD + body.len());
     out.extend_from_slice(&MAGIC);
@@ -227,7 +248,7 @@ impl Inbox {
             let Some(head) = self.buffer.first_chunk::<HEAD>() else { return Ok(None) };
             let len = u32::from_le_bytes([head[8], head[9], head[10], head[11]]);
             let kind = Kind::ALL.iter().find(|(_, n)| *n == head[4]).map(|(k, _)| *k);
-            let limit = if kind.is_some() { MAX_MESSAGE } else { MAX_UNKNOWN };
+            let limit = kind.map_or(MAX_UNKNOWN, Kind::limit);
             if len > limit {
                 return Err(StreamError::TooLong { len, limit });
             }

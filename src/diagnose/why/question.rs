@@ -5,9 +5,10 @@ use crate::model::map::MapEdge;
 use crate::model::sample::EventKind;
 use crate::model::snapshot::{Direction, DnsRow, EventRow, Peer, Port};
 use crate::model::{Addr, Endpoint, Forward, Limit, LimitSubject, ProcInfo, Proto, Snapshot, Socket, State};
+use serde::{Deserialize, Serialize};
 
 /// Question about a connection of this machine to an endpoint.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Connection {
     /// TCP or UDP.
     pub proto: Proto,
@@ -28,7 +29,7 @@ pub struct Connection {
 }
 
 /// Question.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Question {
     /// A connection of this machine.
     Connection(Connection),

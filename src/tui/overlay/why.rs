@@ -69,7 +69,8 @@ impl Page<'_> {
         };
         let status = format!("{mark} {}", tr(s.status.name()));
         let rest = STATUS.saturating_sub(usize::from(width(&status)));
-        let mut start = vec![(status, style), (" ".repeat(rest), theme.text), (pad(s.name, NAME), theme.dim)];
+        let mut start =
+            vec![(status, style), (" ".repeat(rest), theme.text), (pad(&s.name, NAME), theme.dim)];
         let mut used = STATUS + NAME;
         if self.room < BESIDE {
             self.out.push(std::mem::replace(&mut start, vec![(" ".repeat(INDENT), theme.text)]));
