@@ -56,6 +56,7 @@ mod worker;
 
 use crate::cli::args::Command;
 use crate::cli::check::CheckOutput;
+use crate::cli::command_first::command_first;
 use crate::cli::habits;
 use crate::cli::plan::What;
 use crate::cli::{Args, Plan, Settings, UsageError};
@@ -141,7 +142,7 @@ fn run_args(args: Vec<OsString>) -> Result<ExitCode, String> {
     if completion::complete_for_shell(&args) {
         return Ok(ExitCode::SUCCESS);
     }
-    let args = habits::translate(join_values(args)).map_err(|e| e.to_string())?;
+    let args = habits::translate(join_values(args)).and_then(command_first).map_err(|e| e.to_string())?;
     let args = match Args::try_parse_from(args) {
         Ok(args) => args,
         Err(e) => return clap_error(&e),
