@@ -19,6 +19,7 @@ mod exit_status;
 mod export;
 mod export_file;
 mod fleet;
+mod fleet_asks;
 mod fleet_list;
 mod fleet_poller;
 mod fleet_record;

@@ -243,6 +243,7 @@ const CASES: &[Case] = cases! {
     Root host_screen ["ip", "perl"] {
         stalled_and_killed_hosts_disturb_no_other
         hostile_hosts_are_named_and_bounded
+        details_and_why_are_read_on_the_host_of_the_row
     }
     Root hosts ["ip", "perl", "ssh", "ssh-keygen", "prlimit", "strip"] {
         rows_of_hosts_are_those_of_each_command_inside
@@ -255,6 +256,7 @@ const CASES: &[Case] = cases! {
         agents_read_as_their_reader_asks
         program_is_copied_to_a_host_without_one
         other_commands_read_hosts_or_name_the_command_there
+        why_is_answered_by_the_host
     }
     Root hostile_names ["bash", "fish", "zsh", "mount"] {
         bash_inserts_hostile_names_as_one_word

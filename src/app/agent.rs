@@ -1,8 +1,9 @@
 //! `sockscope agent --stdio`: samples of this host to a reader on another one, over standard input and output.
 //!
-//! Beside samples it answers questions ([`replies`]). One thread: it waits for both directions at once, so that the end of either ends
-//! the program, also in the middle of a frame that is not read.
+//! Beside samples it answers questions ([`replies`]), in a thread of their own ([`background`]). The other thread waits for both directions
+//! at once, so that the end of either ends the program, also in the middle of a frame that is not read.
 
+mod background;
 mod replies;
 
 use super::exit_status::{ExitStatus, RunError};
@@ -16,9 +17,10 @@ use crate::collect::remote::{
 use crate::collect::{Engines, Source};
 use crate::frame::Encoder;
 use crate::model::{Backend, OwnersBy, Sample, Shown, Verify, Wants};
+use background::Background;
 use replies::{Answered, Asked};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::AsFd;
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::io::Errno;
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
@@ -69,22 +71,39 @@ struct Link<I, O> {
     inbox: Inbox,
 }
 
+/// Event that the agent waited for.
+enum Next {
+    /// A message.
+    Message(Kind, Vec<u8>),
+    /// The deadline.
+    Due,
+    /// Replies of the other thread.
+    Replies,
+}
+
 impl<I: AsFd, O: AsFd> Link<I, O> {
-    /// Waits until a request arrived, until there is space for output if that is wanted, or until the deadline; true if there is
-    /// space.
-    fn wait(&mut self, writes: bool, deadline: Option<Instant>) -> Result<bool, End> {
+    /// Waits until a request arrived, until there is space for output if that is wanted, until `beside` can be read, or until the
+    /// deadline; true if there is space, or if `beside` can be read.
+    fn wait(
+        &mut self,
+        writes: bool,
+        deadline: Option<Instant>,
+        beside: Option<BorrowedFd<'_>>,
+    ) -> Result<bool, End> {
         let timeout = deadline.map(|d| d.saturating_duration_since(Instant::now()));
         let timeout = timeout.and_then(|t| Timespec::try_from(t).ok());
         if self.inbox.waiting() > MAX_WAITING {
             return Err(StreamError::Unexpected.into());
         }
         let output = if writes { PollFlags::OUT } else { PollFlags::empty() };
-        let mut fds = [PollFd::new(&self.input, PollFlags::IN), PollFd::new(&self.output, output)];
+        let mut fds = vec![PollFd::new(&self.input, PollFlags::IN), PollFd::new(&self.output, output)];
+        fds.extend(beside.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(e) => return Err(io::Error::from(e).into()),
         }
         let (input, output) = (fds[0].revents(), fds[1].revents());
+        let is_beside = fds.get(2).is_some_and(|fd| !fd.revents().is_empty());
         let broken = PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL;
         if output.intersects(broken) {
             return Err(End::Closed);
@@ -98,12 +117,12 @@ impl<I: AsFd, O: AsFd> Link<I, O> {
                 Err(e) => return Err(io::Error::from(e).into()),
             }
         }
-        Ok(output.contains(PollFlags::OUT))
+        Ok(output.contains(PollFlags::OUT) || is_beside)
     }
 
     fn send(&mut self, mut bytes: &[u8]) -> Result<(), End> {
         while !bytes.is_empty() {
-            if !self.wait(true, None)? {
+            if !self.wait(true, None, None)? {
                 continue;
             }
             match rustix::io::write(&self.output, &bytes[..bytes.len().min(PIECE)]) {
@@ -115,16 +134,15 @@ impl<I: AsFd, O: AsFd> Link<I, O> {
         Ok(())
     }
 
-    /// Next message; `None` at the deadline.
-    fn next(&mut self, deadline: Option<Instant>) -> Result<Option<(Kind, Vec<u8>)>, End> {
+    /// Next message, or the deadline, or replies at this descriptor.
+    fn next(&mut self, deadline: Option<Instant>, beside: Option<BorrowedFd<'_>>) -> Result<Next, End> {
         loop {
             match self.inbox.take()? {
-                Some(Item::Message(kind, body)) => return Ok(Some((kind, body))),
+                Some(Item::Message(kind, body)) => return Ok(Next::Message(kind, body)),
                 Some(Item::Frame(..)) => return Err(StreamError::Unexpected.into()),
-                None if deadline.is_some_and(|d| Instant::now() >= d) => return Ok(None),
-                None => {
-                    self.wait(false, deadline)?;
-                }
+                None if deadline.is_some_and(|d| Instant::now() >= d) => return Ok(Next::Due),
+                None if self.wait(false, deadline, beside)? => return Ok(Next::Replies),
+                None => {}
             }
         }
     }
@@ -226,12 +244,17 @@ pub(super) fn run(plan: &Plan) -> Result<ExitStatus, RunError> {
     }
     let mut link = Link { input: io::stdin(), output: io::stdout(), inbox: Inbox::default() };
     let open = |methods: &Methods| open(&by(plan, methods), Engines::Now);
+    let of_thread = Arc::new(plan.without_command());
     // The reader is on another host: no acts.
-    let mut answers = Answers {
-        kinds: &[AskKind::Open, AskKind::Probe, AskKind::Why],
-        reply: &mut |asked, methods| replies::reply(&by(plan, methods), asked, None),
+    let mut reply =
+        move |asked: Asked, methods: &Methods| replies::reply(&by(&of_thread, methods), asked, None);
+    let kinds = &[AskKind::Open, AskKind::Probe, AskKind::Why, AskKind::Connect];
+    let served = match Background::start(reply.clone()) {
+        Ok(background) => serve_by(&mut link, open, kinds, Hand::Beside(background)),
+        // No more threads: they are answered all the same.
+        Err(_) => serve(&mut link, open, &mut Answers { kinds, reply: &mut reply }),
     };
-    match serve(&mut link, open, &mut answers) {
+    match served {
         Ok(()) | Err(End::Closed) => Ok(ExitStatus::Success),
         Err(End::Failed(e)) => Err(e),
     }
@@ -276,14 +299,43 @@ struct Answers<'a> {
     reply: &'a mut dyn FnMut(Asked, &Methods) -> Answered,
 }
 
+/// Serves samples, and answers questions between them.
 fn serve<I: AsFd, O: AsFd>(
     link: &mut Link<I, O>,
-    mut open: impl FnMut(&Methods) -> Result<Box<dyn Source>, RunError>,
+    open: impl FnMut(&Methods) -> Result<Box<dyn Source>, RunError>,
     answers: &mut Answers<'_>,
 ) -> Result<(), End> {
-    let ours = Hello::ours().answering(answers.kinds);
+    serve_by(link, open, answers.kinds, Hand::Between(answers.reply))
+}
+
+/// Place where questions are answered.
+enum Hand<'a> {
+    /// Between samples.
+    Between(&'a mut dyn FnMut(Asked, &Methods) -> Answered),
+    /// In another thread.
+    Beside(Background),
+}
+
+impl Hand<'_> {
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Between(_) => None,
+            Self::Beside(background) => Some(background.fd()),
+        }
+    }
+}
+
+fn serve_by<I: AsFd, O: AsFd>(
+    link: &mut Link<I, O>,
+    mut open: impl FnMut(&Methods) -> Result<Box<dyn Source>, RunError>,
+    kinds: &[AskKind],
+    mut hand: Hand<'_>,
+) -> Result<(), End> {
+    let ours = Hello::ours().answering(kinds);
     link.send(&ours.to_bytes()?)?;
-    let Some((Kind::Hello, body)) = link.next(None)? else { return Err(StreamError::Unexpected.into()) };
+    let Next::Message(Kind::Hello, body) = link.next(None, None)? else {
+        return Err(StreamError::Unexpected.into());
+    };
     ours.agree(&Hello::parse(&body)?)?;
     let mut agent = Agent {
         open: &mut open,
@@ -299,27 +351,43 @@ fn serve<I: AsFd, O: AsFd>(
     };
     let mut due = None;
     loop {
-        let asked = match link.next(due)? {
-            Some((Kind::Request, body)) => {
+        let asked = match link.next(due, hand.fd())? {
+            Next::Message(Kind::Request, body) => {
                 let request = serde_json::from_slice(&body);
                 let asked = agent.request(request.map_err(|e| StreamError::Malformed(e.to_string()))?);
                 due = agent.every.map(|every| due.unwrap_or_else(|| Instant::now() + every));
                 asked
             }
-            Some((Kind::Ask, body)) => {
-                let reply = match serde_json::from_slice::<Asked>(&body) {
-                    Ok(ask) if !answers.kinds.contains(&ask.kind()) => {
-                        Reply::Refused(format!("not answered here: {}", ask.kind().name()))
+            Next::Message(Kind::Ask, body) => {
+                let asked = match serde_json::from_slice::<Asked>(&body) {
+                    Ok(ask) if !kinds.contains(&ask.kind()) => {
+                        Err(Reply::Refused(format!("not answered here: {}", ask.kind().name())))
                     }
-                    Ok(Ask::Open(methods)) => agent.open(methods),
-                    Ok(ask) => (answers.reply)(ask, &agent.methods),
-                    Err(e) => Reply::Refused(format!("unknown question: {e}")),
+                    Ok(Ask::Open(methods)) => Err(agent.open(methods)),
+                    Ok(ask) => Ok(ask),
+                    Err(e) => Err(Reply::Refused(format!("unknown question: {e}"))),
                 };
-                link.send(&replies::to_bytes(&reply)?)?;
+                match &mut hand {
+                    Hand::Between(reply) => {
+                        let reply = asked.map_or_else(|known| known, |ask| reply(ask, &agent.methods));
+                        link.send(&replies::to_bytes(&reply)?)?;
+                    }
+                    Hand::Beside(background) => {
+                        background.submit(asked.map(|ask| (ask, agent.methods.clone())))?;
+                    }
+                }
                 false
             }
-            Some(_) => false,
-            None => true,
+            Next::Replies => {
+                if let Hand::Beside(background) = &mut hand {
+                    for reply in background.take() {
+                        link.send(&replies::to_bytes(&reply)?)?;
+                    }
+                }
+                false
+            }
+            Next::Message(..) => false,
+            Next::Due => true,
         };
         if asked {
             link.send(&agent.sample()?)?;

@@ -4,6 +4,7 @@ use super::fleet_poller::FleetPoller;
 use super::poller::Poller;
 use crate::model::{Shown, Wants};
 use crate::tui::SeekRequest;
+use crate::tui::event::{AskedHost, HostAsk};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,6 +55,13 @@ impl Collector {
             Self::Fleet(_) => None,
         };
         move || refresh.into_iter().for_each(|refresh| refresh())
+    }
+
+    /// Asks another host.
+    pub(super) fn ask(&self, asked: AskedHost, ask: &HostAsk) {
+        if let Self::Fleet(p) = self {
+            p.ask(asked, ask);
+        }
     }
 
     /// Shows a moment of the past.

@@ -87,7 +87,11 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
             };
             let connection = connection.without_questions();
             let send = move |snap| feed.send(PollEvent::Fresh(Arc::new(snap)));
-            let fleet = FleetPoller::start(&connection, interval, &common, send);
+            let replies = events.clone();
+            let on_reply = move |asked, reply| {
+                let _ = replies.send(Event::HostReplied(asked, reply));
+            };
+            let fleet = FleetPoller::start(&connection, interval, &common, send, on_reply);
             Collector::Fleet(fleet.map_err(cannot("start the threads of the hosts"))?)
         }
         None => Collector::One(start_poller(plan, interval, &hosts, feed)?),
@@ -164,6 +168,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
                 }
                 Effect::Probe(request) => prober.submit(request),
                 Effect::Answer(question) => answerer.submit(question),
+                Effect::AskHost(asked, ask) => poller.ask(asked, &ask),
                 Effect::Write(name, what) => {
                     let _ = replies.send(Event::Status(export_file::write(plan, &opener, &name, &what)));
                 }

@@ -92,6 +92,15 @@ impl Connection {
     }
 }
 
+/// Time in which a host answers its first request.
+pub(super) const fn connect_limit(ssh: &SshCommand) -> Duration {
+    match (&ssh.copy, ssh.batch) {
+        (Some(_), _) => CONNECT_COPYING,
+        (None, true) => CONNECT,
+        (None, false) => CONNECT_ASKING,
+    }
+}
+
 impl Fleet {
     /// Connects to the hosts of the plan.
     pub(super) fn open(plan: &Plan, wants: Wants) -> Result<Self, RunError> {
@@ -156,11 +165,7 @@ impl Fleet {
         for m in &mut self.members {
             m.ask(&self.ssh, &self.wants, now);
         }
-        let connect = match (&self.ssh.copy, self.ssh.batch) {
-            (Some(_), _) => CONNECT_COPYING,
-            (None, true) => CONNECT,
-            (None, false) => CONNECT_ASKING,
-        };
+        let connect = connect_limit(&self.ssh);
         let mut out = Vec::new();
         for (i, m) in self.members.iter_mut().enumerate() {
             let limit = match (m.late, m.answered) {

@@ -3,12 +3,14 @@
 //! No host waits for another: one that is stalled, gone or hostile keeps its last snapshot, with the reason.
 
 use super::fleet::{BACKOFF, CONNECT, Connection};
+use super::fleet_asks::FleetAsks;
 use super::panic_report;
 use crate::collect::remote::{Remote, RemoteEnd, SshCommand};
 use crate::derive::Engine;
 use crate::derive::host_peers::{self, JoinedHost};
 use crate::model::snapshot::{HostState, RemoteHost, Viewer};
 use crate::model::{AlertRules, Hosts, Sample, Services, Snapshot, Stamp, StateCounts, Wants};
+use crate::tui::event::{AskedHost, HostAsk, HostReply};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -87,6 +89,7 @@ struct Shared {
     changed: Condvar,
     posts: Mutex<Vec<Post>>,
     posted: Condvar,
+    asks: FleetAsks,
 }
 
 fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -143,12 +146,14 @@ pub(super) struct Common {
 pub(super) struct FleetPoller(Arc<Shared>);
 
 impl FleetPoller {
-    /// Starts the threads. `send` is called with each merged snapshot and returns whether to go on.
+    /// Starts the threads. `send` is called with each merged snapshot and returns whether to go on, `on_reply` with each reply to a
+    /// question, from any thread.
     pub(super) fn start(
         connection: &Connection,
         interval: Duration,
         common: &Common,
         send: impl FnMut(Snapshot) -> bool + Send + 'static,
+        on_reply: impl Fn(AskedHost, HostReply) + Send + Sync + 'static,
     ) -> io::Result<Self> {
         let names = connection.names.clone();
         let now = Instant::now();
@@ -157,6 +162,7 @@ impl FleetPoller {
             changed: Condvar::new(),
             posts: Mutex::new(names.iter().map(|name| Post::new(name, now)).collect()),
             posted: Condvar::new(),
+            asks: FleetAsks::new(&names, on_reply),
         });
         let kept = (common.events_kept / names.len().max(1))
             .clamp(EVENTS_KEPT.min(common.events_kept), common.events_kept);
@@ -190,6 +196,11 @@ impl FleetPoller {
     /// Changes the interval.
     pub(super) fn set_interval(&self, interval: Duration) {
         self.0.change(|c| c.interval = interval);
+    }
+
+    /// Asks a host.
+    pub(super) fn ask(&self, asked: AskedHost, ask: &HostAsk) {
+        self.0.asks.ask(asked, ask);
     }
 
     /// Polls all hosts at once.
@@ -233,6 +244,7 @@ impl Host {
                     refused: false,
                 },
             };
+            self.shared.asks.set(self.index, Err(end.why.clone()));
             self.shared.post(self.index, |post| (post.end, post.fresh) = (Some(end), true));
             if self.shared.wait(Instant::now() + pause, None).is_none() {
                 return;
@@ -244,10 +256,13 @@ impl Host {
     /// Polls until the connection ends; `None` if the dashboard ends first.
     fn serve(&self, pause: &mut Duration) -> Option<RemoteEnd> {
         let lost = |why: String| Some(RemoteEnd { why, refused: false });
-        let mut remote = match Remote::start(&self.ssh, &self.name) {
+        let (shared, index) = (Arc::clone(&self.shared), self.index);
+        let on_reply = move |number, reply| shared.asks.replied(index, number, reply);
+        let mut remote = match Remote::start_asked(&self.ssh, &self.name, on_reply) {
             Ok(remote) => remote,
             Err(e) => return lost(format!("start a thread: {e}")),
         };
+        self.shared.asks.set(self.index, Ok(remote.asker()));
         let mut engine = Engine::new()
             .with_alert_rules(self.common.rules.clone())
             .with_events_kept(self.common.events_kept);

@@ -4,6 +4,7 @@ mod answer;
 mod json;
 mod proxied;
 mod read;
+mod there;
 mod trace;
 
 use super::exit_status::{ExitStatus, RunError};
@@ -15,10 +16,11 @@ use crate::diagnose::why::{Answer, Connection, Question, Verdict, text};
 use crate::format::clock;
 use crate::model::{Addr, Endpoint, Netns, Snapshot};
 use answer::answer;
-pub(super) use answer::answer_now;
+pub(super) use answer::{answer_now, answer_with_connect};
 use nix::unistd::User;
 use std::io::IsTerminal;
 use std::sync::Arc;
+use there::There;
 
 /// Most processes of a name.
 const MAX_PROCESSES: usize = 1000;
@@ -33,10 +35,20 @@ pub(super) fn run(plan: &Plan, why: &WhyPlan) -> Result<ExitStatus, RunError> {
         )
         .into());
     }
+    let mut there = plan.hosts.is_named().then(|| There::open(plan, why)).transpose()?;
     let uid = why.user.as_deref().map(user).transpose()?;
     let mut last: Option<Vec<Key>> = None;
     loop {
-        let (snap, answers) = ask(plan, why, uid)?;
+        let (snap, mut answers) = match &mut there {
+            Some(there) => there.ask(plan, why, uid)?,
+            None => ask(plan, why, uid)?,
+        };
+        // The failing ones first.
+        answers.sort_by_key(|a| match a.verdict {
+            Verdict::Cause => 0,
+            Verdict::Unknown => 1,
+            Verdict::Reachable => 2,
+        });
         let key: Vec<Key> = answers.iter().map(key).collect();
         let is_first = last.is_none();
         if last.as_ref() != Some(&key) {
@@ -68,7 +80,7 @@ fn is_changed(last: Option<&Vec<Key>>, key: &[Key]) -> bool {
     last.is_some_and(|last| last != key)
 }
 
-/// Reads and answers once: the failing ones first.
+/// Reads and answers once.
 fn ask(plan: &Plan, why: &WhyPlan, uid: Option<u32>) -> Result<(Arc<Snapshot>, Vec<Answer>), RunError> {
     let snap = read::read(plan, matches!(why.target, Target::Pid(_) | Target::Name(_)))?;
     let mut answers = Vec::new();
@@ -81,11 +93,6 @@ fn ask(plan: &Plan, why: &WhyPlan, uid: Option<u32>) -> Result<(Arc<Snapshot>, V
             _ => answer,
         });
     }
-    answers.sort_by_key(|a| match a.verdict {
-        Verdict::Cause => 0,
-        Verdict::Unknown => 1,
-        Verdict::Reachable => 2,
-    });
     Ok((snap, answers))
 }
 

@@ -259,6 +259,7 @@ Examples:
   sockscope why 10.0.0.4:5432 --pid 812        can this process, in its network namespace and as its user?
   sockscope why :443                           can clients reach the service on this port?
   sockscope why nginx                          what is wrong with the sockets of these processes?
+  sockscope why 10.0.0.4:5432 --host web-1     can another host reach it? Its agent answers
   sockscope why 10.0.0.4:5432 --probe          one real connect beside the prediction
   sockscope why 10.0.0.4:5432 --watch          wait until the answer changes
 

@@ -26,7 +26,7 @@ pub struct HostsPlan {
 }
 
 /// Commands that take hosts.
-const COMMANDS: &str = "the dashboard, list, ports, processes, peers, limits, forwards, map, who, check, events, dns, diff, export, query and record";
+const COMMANDS: &str = "the dashboard, list, ports, processes, peers, limits, forwards, map, who, why, check, events, dns, diff, export, query and record";
 
 impl HostsPlan {
     /// The hosts of `--host` and `--hosts`.
@@ -111,13 +111,13 @@ fn takes_hosts(args: &Args) -> Result<(), UsageError> {
             | Command::Record(_)
             | Command::Check(_)
             | Command::Who(_)
+            | Command::Why(_)
             | Command::Diff(_)
             | Command::Export(_),
         ) => Ok(()),
         #[cfg(feature = "sql")]
         Some(Command::Query(_)) => Ok(()),
         Some(Command::Kill(_)) => there("kill", "acts on the machine on which it runs"),
-        Some(Command::Why(_)) => there("why", "reads more than an agent sends"),
         _ => Err(UsageError(format!("--host is for {COMMANDS}"))),
     }
 }

@@ -14,6 +14,8 @@ mod frame_source;
 mod hello;
 mod message;
 mod methods;
+mod questions;
+mod remote_end;
 mod ssh;
 
 pub use ask::{
@@ -24,4 +26,6 @@ pub use frame_source::FrameSource;
 pub use hello::{Agreed, Hello};
 pub use message::{Inbox, Item, Kind, Request, StreamError, message, request};
 pub use methods::Methods;
-pub use ssh::{Remote, RemoteEnd, SshCommand, check_host, share_of_memory};
+pub use questions::{Asker, NoReply};
+pub use remote_end::RemoteEnd;
+pub use ssh::{Remote, SshCommand, check_host, share_of_memory};

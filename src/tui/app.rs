@@ -9,7 +9,8 @@ pub(crate) use overlay::{NamePrompt, Overlay};
 
 use super::command::Focus;
 use super::completion_menu::History;
-use super::event::{ProbeRequest, ProbeResult, Recorded};
+use super::detail_probe::{DetailProbe, Waiting};
+use super::event::{AskedHost, Recorded};
 use super::nav_history::NavHistory;
 use super::past::PastPosition;
 use super::socket_history::SocketHistory;
@@ -105,7 +106,9 @@ pub struct App {
     /// History of the selected socket.
     pub(crate) socket_history: SocketHistory,
     /// Probe for the details, and its result.
-    pub(crate) detail_probe: Option<(ProbeRequest, Option<ProbeResult>)>,
+    pub(crate) detail_probe: Option<DetailProbe>,
+    /// Number of questions to other hosts.
+    pub(crate) asked: u64,
     /// Needs last sent to the poller.
     pub(crate) last_wants: Option<Wants>,
     /// Sockets and processes on screen, as last sent to the poller.
@@ -194,6 +197,7 @@ impl App {
             resolved: FxHashSet::default(),
             socket_history: SocketHistory::default(),
             detail_probe: None,
+            asked: 0,
             last_wants: None,
             last_shown: Arc::default(),
             history: History::new(options.history.clone()),
@@ -230,6 +234,13 @@ impl App {
         app.nav_history =
             NavHistory::new(app.view_states.iter().map(ViewState::preset).collect(), app.active);
         app
+    }
+
+    /// Begins to wait for the reply of a host, with a number that no other question has.
+    pub(crate) fn wait_for(&mut self, host: Arc<str>) -> Waiting {
+        self.asked += 1;
+        let since_ns = self.snapshot.as_ref().map_or(0, |s| s.sample.at.boot_ns);
+        Waiting { asked: AskedHost { name: host, number: self.asked }, since_ns }
     }
 
     pub(crate) fn view_state(&self) -> &ViewState {

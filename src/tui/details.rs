@@ -22,6 +22,7 @@ pub(crate) use paths::draw_below;
 
 use super::app::App;
 use super::canvas::{Canvas, width};
+use super::detail_probe::DetailProbe;
 use super::remote;
 use crate::format::Column;
 use crate::format::{Style as Format, age, cell, wrap};
@@ -141,6 +142,15 @@ fn lines(app: &App, pane: u16) -> Vec<Pieces> {
 impl<'a> Builder<'a> {
     fn new(app: &'a App, snap: &'a Snapshot, width: u16, compact: bool) -> Self {
         Self { app, snap, form: app.options.format(), width: usize::from(width), compact, out: Vec::new() }
+    }
+}
+
+impl<'a> Builder<'a> {
+    /// The probe of the selected row, if its host is the one whose rows are shown.
+    fn probe(&self) -> Option<&'a DetailProbe> {
+        let probe = self.app.detail_probe.as_ref()?;
+        let is_of_host = probe.host.as_ref().is_none_or(|host| *host == self.snap.sample.host);
+        (is_of_host && probe.host.is_some() == self.app.options.hosts).then_some(probe)
     }
 }
 

@@ -63,6 +63,37 @@ pub struct ProbeResult {
     pub bpf_maps: Result<Vec<(u32, u32)>, Missing>,
 }
 
+/// Host among several that was asked, and the number of the question: each has another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AskedHost {
+    /// Name under which it was given.
+    pub name: Arc<str>,
+    /// Number of the question.
+    pub number: u64,
+}
+
+/// Question to another host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostAsk {
+    /// Read what only the details of one row show.
+    Probe(ProbeRequest),
+    /// Answer why a connection does not work.
+    Why(Question),
+}
+
+/// Reply of another host.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HostReply {
+    /// To [`HostAsk::Probe`].
+    Probed(Box<ProbeResult>),
+    /// To [`HostAsk::Why`]: the time of the answer, nanoseconds since 1970, and the answer; or the reason why there is none.
+    Answered(Box<Result<(u64, Answer), String>>),
+    /// The host does not answer the question: the reason.
+    Refused(String),
+    /// The connection ended before the reply, or there is none: the reason.
+    Lost(String),
+}
+
 /// Input of the dashboard, in one queue.
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -76,6 +107,8 @@ pub enum Event {
     Probed(ProbeRequest, Box<ProbeResult>),
     /// Result of [`Effect::Answer`]: the time of the answer, nanoseconds since 1970, and the answer; or the reason why there is none.
     Answered(Question, Box<Result<(u64, Answer), String>>),
+    /// Reply to [`Effect::AskHost`].
+    HostReplied(AskedHost, HostReply),
     /// Result of [`Effect::Arrange`].
     Arranged(Box<ArrangeResult>),
     /// Effective poll interval, raised to stay within the CPU budget.
@@ -176,6 +209,8 @@ pub enum Effect {
     Probe(ProbeRequest),
     /// Answer a question, in another thread.
     Answer(Question),
+    /// Ask another host; the reply is [`Event::HostReplied`].
+    AskHost(AskedHost, HostAsk),
     /// Add a filter to the saved history.
     Remember(String),
     /// Save a filter under a name.

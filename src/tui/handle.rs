@@ -4,6 +4,7 @@ use super::app::{App, Options, Overlay, theme};
 use super::arrange::ArrangeResult;
 use super::command::Focus;
 use super::completion_menu::Menu;
+use super::detail_probe::{DetailProbe, Probed};
 use super::event::{Action, Effect, Event, ProbeRequest, Signal};
 use super::input;
 use super::key;
@@ -11,6 +12,7 @@ use super::layout::content_width;
 use super::nav_history::Location;
 use super::on_screen;
 use super::overlay;
+use super::probe;
 use super::synonyms::instead;
 use super::update::update;
 use crate::diagnose::alert::alert_json;
@@ -173,8 +175,19 @@ impl App {
             }
             Event::Probed(request, seen) => {
                 // Results of earlier requests are dropped.
-                if let Some(c) = self.detail_probe.as_mut().filter(|c| c.0 == request) {
-                    c.1 = Some(*seen);
+                let is_it = |p: &&mut DetailProbe| p.request == request && p.host.is_none();
+                if let Some(probe) = self.detail_probe.as_mut().filter(is_it) {
+                    probe.state = Probed::Read(seen);
+                }
+                vec![]
+            }
+            Event::HostReplied(asked, reply) => {
+                let seq = self.snapshot.as_ref().map_or(0, |s| s.seq);
+                if let Some(probe) = &mut self.detail_probe {
+                    probe.take(&asked, &reply, seq);
+                }
+                if let Some(Overlay::Why(page, _)) = &mut self.overlay {
+                    page.take_of_host(&asked, reply);
                 }
                 vec![]
             }
@@ -337,7 +350,7 @@ impl App {
         let Some(row) = view_state.row() else { return };
         let (mut socket, mut inet) = (None, None);
         let table = view_state.view.table;
-        let is_remote = snap.merged.is_some();
+        let (seq, host) = (snap.seq, snap.host_of(table.id, row));
         let (snap, row) = snap.at(table.id, row);
         if let Some(subject) = subject(table.id, snap, row) {
             snap.numbers.watch(&subject);
@@ -347,17 +360,13 @@ impl App {
             socket = snap.owners(row).first().and_then(|o| Some((o.fd()?, o.inode)));
             inet = ProbeRequest::inet(snap, row);
         }
-        // A probe reads this machine, where the same pid is another process.
-        if is_remote {
-            return;
-        }
         let process = (table.process_of)(snap, row).and_then(|p| snap.sample.processes.get(p as usize));
-        let Some(p) = process.filter(|_| self.shows_details()) else { return };
+        let Some(p) = process.filter(|_| self.shows_details()) else {
+            self.detail_probe = None;
+            return;
+        };
         let request = ProbeRequest { process: Arc::clone(&p.info), socket, inet };
-        if self.detail_probe.as_ref().is_none_or(|(known, _)| *known != request) {
-            self.detail_probe = Some((request.clone(), None));
-            effects.push(Effect::Probe(request));
-        }
+        probe::request(self, request, host, seq, effects);
     }
 
     /// Requests the host names of the visible remote addresses, once each.

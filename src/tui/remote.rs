@@ -12,8 +12,6 @@ use crate::msg;
 pub(crate) enum Refused {
     /// Signals, closing sockets, raising limits.
     Action,
-    /// The page that answers why something does not work.
-    Why,
     /// Moments of the past.
     Past,
     /// Differences between two moments.
@@ -31,10 +29,6 @@ pub(crate) fn refused(app: &App, what: Refused) -> Option<String> {
         Refused::Action => match selected(app) {
             Some(host) => msg!("{}: actions are disabled on other hosts; run sockscope there", host),
             None => tr("actions are disabled on other hosts; run sockscope there").to_owned(),
-        },
-        Refused::Why => match selected(app) {
-            Some(host) => msg!("{}: only answered on the host itself: ssh {} sockscope why", host, host),
-            None => tr("only answered on the host itself: sockscope why").to_owned(),
         },
         Refused::Past => {
             tr("the past is not available with --host; sockscope record --host records it").to_owned()

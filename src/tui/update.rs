@@ -33,8 +33,8 @@ pub fn update(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Quit => return vec![Effect::Quit],
         Action::Suspend => return vec![Effect::Suspend],
         Action::Redraw => return vec![Effect::Redraw],
-        Action::Refresh => match &mut app.overlay {
-            Some(Overlay::Why(page, _)) => return page.ask(),
+        Action::Refresh => match &app.overlay {
+            Some(Overlay::Why(..)) => return why::ask_again(app),
             _ => return vec![Effect::Refresh],
         },
         Action::ChangeInterval(by) => return pace(app, by),

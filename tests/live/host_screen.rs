@@ -93,3 +93,89 @@ pub(crate) fn hostile_hosts_are_named_and_bounded() -> Result<(), String> {
     screen.ends();
     Ok(())
 }
+
+/// Selects the listener of a host, and opens its details.
+fn open_details(screen: &mut Screen, host: &str) {
+    screen.keys(&format!("/\x15hostname:{host} state:listen\r"));
+    screen.until("rows of one host", |s| s.contains(&format!("hostname:{host} state:listen")));
+    screen.keys("\x1b[B\r");
+    screen.until("details", |s| s.lines().any(|l| l.contains("cwd ")));
+}
+
+/// Closes the page of an answer, and the details.
+fn close_all(screen: &mut Screen) {
+    screen.keys("q");
+    screen.until("no page", |s| !s.contains("why on"));
+    screen.keys("\r");
+    screen.until("no details", |s| !s.contains("close details"));
+}
+
+/// Details and answers are those of the host of the row. A host that is stopped, killed or older is named in their place, and disturbs no
+/// other.
+pub(crate) fn details_and_why_are_read_on_the_host_of_the_row() -> Result<(), String> {
+    let hosts = Hosts::new()?;
+    let there = std::env::current_dir().map_err(|e| e.to_string())?;
+    let cwd = there.file_name().and_then(|n| n.to_str()).ok_or("no directory")?.to_owned();
+    let is_read = |s: &str| s.lines().any(|l| l.contains("cwd ") && l.contains(&cwd));
+    let mut screen = dashboard(&hosts, "h1,h2,h3,old");
+    screen.until("rows of three hosts", |s| (1..=3).all(|n| s.contains(&format!("127.0.0.1:800{n}"))));
+    for (host, port) in [("h1", 8001), ("h2", 8002)] {
+        open_details(&mut screen, host);
+        screen.until("details of the host", is_read);
+        screen.keys("W");
+        screen.until("the answer of the host", |s| {
+            s.contains(&format!("why on {host}"))
+                && s.contains("read at")
+                && s.contains(&format!("perl listens on 127.0.0.1:{port} only"))
+        });
+        close_all(&mut screen);
+    }
+
+    // One that is stopped is waited for, while rows of the others are new and keys work.
+    let stopped = agent("h2")?;
+    kill_process(stopped, Signal::STOP).map_err(|e| e.to_string())?;
+    open_details(&mut screen, "h2");
+    screen.shows("h2 has not answered for");
+    screen.keys("W");
+    screen.until("the page", |s| s.contains("why on h2") && s.contains("h2 has not answered for"));
+    close_all(&mut screen);
+    let _more = server(&["ip", "netns", "exec", "h1"], 8005)?;
+    open_details(&mut screen, "h1");
+    screen.until("a new row and details of another host", |s| s.contains("127.0.0.1:8005") && is_read(s));
+    screen.keys("\r");
+    screen.until("no details", |s| !s.contains("close details"));
+    open_details(&mut screen, "h2");
+    kill_process(stopped, Signal::CONT).map_err(|e| e.to_string())?;
+    screen.until("details after all", is_read);
+
+    // One that ends has its reason in the place of the answer; details that are opened then are read once it is back.
+    let down = hosts.dir.path().join("h2.down");
+    fs::write(&down, "").map_err(|e| e.to_string())?;
+    screen.keys("\r");
+    kill_process(agent("h2")?, Signal::KILL).map_err(|e| e.to_string())?;
+    screen.shows("h2: gone");
+    screen.keys("\r");
+    screen.until("the reason", |s| s.contains("not read: h2 is gone") && !is_read(s));
+    screen.keys("W");
+    screen.until("the reason of the answer", |s| s.contains("why on h2") && s.contains("not read on h2: "));
+    screen.keys("q");
+    fs::remove_file(&down).map_err(|e| e.to_string())?;
+    screen.until("details again", is_read);
+    screen.keys("\r");
+    screen.until("no details", |s| !s.contains("close details"));
+
+    // The agent of the first protocol answers no questions.
+    screen.keys("/\x15hostname:old lport:8080 state:listen\r");
+    screen.until("rows of the older one", |s| s.contains("hostname:old lport:8080"));
+    screen.keys("\x1b[B\r");
+    screen.until("details", |s| s.contains("not read on old: sockscope 0.1.0 there"));
+    screen.keys("W");
+    screen.until("an older agent", |s| {
+        s.contains("why on old") && s.contains("sockscope 0.1.0 there does not answer")
+    });
+    screen.keys("q");
+    screen.until("no page", |s| !s.contains("why on"));
+    screen.keys("q");
+    screen.ends();
+    Ok(())
+}

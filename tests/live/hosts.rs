@@ -23,6 +23,7 @@ shift 2
 case $host in
 gone) echo 'ssh: Could not resolve hostname gone' >&2; exit 255 ;;
 none) exit 127 ;;
+old) cat \"${0%/*}/old\"; exec cat >/dev/null ;;
 dies) ip netns exec h1 \"$@\" | dd bs=1 count=300 2>/dev/null; exit 0 ;;
 bomb*) cat \"${0%/*}/bomb\"; exit 0 ;;
 endless) printf 'SsM1\\001\\0\\0\\0\\047\\0\\0\\0{\"protocols\":[1,1],\"schemas\":[1,1]}    '; exec cat /dev/zero ;;
@@ -48,6 +49,8 @@ impl Hosts {
         let ssh = dir.path().join("ssh");
         fs::write(&ssh, SSH).map_err(|e| e.to_string())?;
         fs::set_permissions(&ssh, fs::Permissions::from_mode(0o755)).map_err(|e| e.to_string())?;
+        let old = include_bytes!("../../fuzz/seeds/agent_stream/protocol-1");
+        fs::write(dir.path().join("old"), old).map_err(|e| e.to_string())?;
         configure(dir.path(), &[&ssh.display().to_string()])?;
         for n in 1..=3 {
             until("the listener", || {
@@ -256,7 +259,7 @@ pub(crate) fn no_agent_is_left_behind() -> Result<(), String> {
     until("no agent", || (agents() == 0).then_some(()))
 }
 
-/// `who`, `--wait-for`, `export`, `query` and `diff` read hosts; `kill` and `why` name the command to run there.
+/// `who`, `--wait-for`, `export`, `query` and `diff` read hosts; `kill` names the command to run there.
 pub(crate) fn other_commands_read_hosts_or_name_the_command_there() -> Result<(), String> {
     let hosts = Hosts::new()?;
     let out = hosts.run(&["who", "8002", "--host", "h1,h2", "-H"])?;
@@ -303,13 +306,53 @@ pub(crate) fn other_commands_read_hosts_or_name_the_command_there() -> Result<()
     })?;
     let out = hosts.run(&["diff", "now", "now", "--host", "h1"])?;
     check(text(&out.stderr).contains("hosts: 1, sides that are now: 2"), || text(&out.stderr))?;
-    for (args, want) in
-        [(["why", ":8001"], "ssh h1 sockscope why"), (["kill", "lport:8001"], "ssh h1 sockscope kill")]
-    {
-        let out = hosts.run(&[&args[..], &["--host", "h1"]].concat())?;
+    let out = hosts.run(&["kill", "lport:8001", "--host", "h1"])?;
+    let errors = text(&out.stderr);
+    let want = "ssh h1 sockscope kill";
+    check(out.status.code() == Some(2) && errors.contains(want) && errors.lines().count() == 1, || {
+        errors.clone()
+    })
+}
+
+/// `why` is answered by the host, with the exit status of the command there; a connect is made there, and only if it is asked for.
+pub(crate) fn why_is_answered_by_the_host() -> Result<(), String> {
+    let hosts = Hosts::new()?;
+    let answer = |args: &[&str]| -> Result<(Option<i32>, serde_json::Value), String> {
+        let out = hosts.run(&[&["why", "-f", "json"], args].concat())?;
+        let value = serde_json::from_slice(&out.stdout).map_err(|e| format!("{e}: {}", text(&out.stderr)))?;
+        Ok((out.status.code(), value))
+    };
+    // Each port has a listener on its own host, and on no other.
+    for (host, target, status, verdict) in [
+        ("h1", "127.0.0.1:8001", 0, "reachable"),
+        ("h2", "127.0.0.1:8001", 1, "cause"),
+        ("h2", "127.0.0.1:8002", 0, "reachable"),
+        ("h2", ":8001", 1, "cause"),
+        ("h2", "perl", 0, "reachable"),
+    ] {
+        let (code, value) = answer(&[target, "--host", host])?;
+        check(code == Some(status) && value["hostname"] == host, || format!("{host} {target}: {value}"))?;
+        check(value["answers"][0]["verdict"] == verdict, || format!("{host} {target}: {value}"))?;
+        let has_connect = value.to_string().contains("\"step\":\"probe\"");
+        check(!has_connect, || format!("no connect is made: {value}"))?;
+    }
+    let (code, value) = answer(&["127.0.0.1:8002", "--probe", "--host", "h2"])?;
+    let steps = value["answers"][0]["steps"].as_array().cloned().unwrap_or_default();
+    check(code == Some(0) && steps.iter().any(|s| s["step"] == "probe"), || value.to_string())?;
+    for (args, want) in [
+        (&["127.0.0.1:8001", "--host", "h1,h2"][..], "one host at a time"),
+        (&["db:8001", "--host", "h1"], "only h1 itself can resolve"),
+        (&["127.0.0.1:8001", "--as", "root", "--host", "h1"], "name the number"),
+        (&["127.0.0.1:8001", "--host", "gone"], "gone: ssh: Could not resolve hostname gone"),
+        (&["127.0.0.1:8001", "--host", "none"], "none: no sockscope there"),
+        (&["127.0.0.1:8001", "--host", "old"], "old: sockscope 0.1.0 there does not answer this"),
+        (&["no-such-process", "--host", "h1"], "no process"),
+    ] {
+        let out = hosts.run(&[&["why"], args].concat())?;
         let errors = text(&out.stderr);
-        check(out.status.code() == Some(2) && errors.contains(want) && errors.lines().count() == 1, || {
-            errors.clone()
+        let is_line = errors.lines().count() == 1 && errors.contains(want);
+        check(out.status.code() == Some(2) && is_line, || {
+            format!("{args:?}: {errors}{}", text(&out.stdout))
         })?;
     }
     Ok(())

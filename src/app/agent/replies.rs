@@ -1,17 +1,20 @@
 //! Replies of an agent to questions beside samples.
 
-use super::super::{action, asked};
+use super::super::{action, asked, why};
 use crate::cli::Plan;
 use crate::collect::remote::{Ask, Kind, Reply, StreamError, message};
 use crate::diagnose::why::{Answer, Question};
 use crate::tui::event::{ProbeRequest, ProbeResult};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Question of a screen.
 pub(super) type Asked = Ask<Question>;
 /// Reply to it.
 pub(super) type Answered = Reply<ProbeResult, Answer>;
 
+/// Longest wait for a real connect.
+const MAX_CONNECT: Duration = Duration::from_secs(60);
 /// Most thread ids of a process in a reply.
 const MAX_TIDS: usize = 65_536;
 
@@ -31,6 +34,11 @@ pub(super) fn reply(plan: &Plan, ask: Asked, hand: Option<&mut action::Hand<'_>>
             Reply::Probed(result)
         }
         Ask::Why(question) => Reply::Answered(asked::answer(plan, &question)),
+        Ask::Connect(question, timeout_ms) => {
+            let timeout = Duration::from_millis(timeout_ms).min(MAX_CONNECT);
+            let answered = why::answer_with_connect(plan, &question, timeout);
+            Reply::Answered(answered.map_err(|e| e.to_string()))
+        }
         Ask::Act(act) => match hand {
             Some(hand) => Reply::Acted(hand(act)),
             None => Reply::Refused("no acts are taken here".to_owned()),

@@ -214,6 +214,49 @@ fn questions_about_a_row_are_answered_between_samples() {
 }
 
 #[test]
+fn samples_go_on_while_a_question_is_answered() {
+    let (here, there) = UnixStream::pair().unwrap();
+    let (go_on, held) = std::sync::mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        let mut link = Link { input: &there, output: &there, inbox: Inbox::default() };
+        let reply = move |asked: Asked, _: &Methods| {
+            // The first question takes until the test lets it go on.
+            let _ = held.recv();
+            Reply::Refused(asked.kind().name().to_owned())
+        };
+        let hand = Hand::Beside(Background::start(reply).unwrap());
+        let _ = serve_by(&mut link, |_| Ok(demo()), &[AskKind::Probe, AskKind::Why], hand);
+    });
+    let mut source = FrameSource::connect(&here, &here, &Hello::ours()).unwrap();
+    let why = serde_json::to_vec(&Asked::Why(Question::Process(1))).unwrap();
+    let of = ProbeOf { process: process(std::process::id(), 0), socket: None, inet: None };
+    let probe = serde_json::to_vec(&Asked::Probe(of)).unwrap();
+    for body in [&why[..], b"{}", &probe] {
+        (&here).write_all(&message(Kind::Ask, body).unwrap()).unwrap();
+    }
+    for _ in 0..3 {
+        source.sample(&Wants::default()).unwrap();
+    }
+    go_on.send(()).unwrap();
+    drop(go_on);
+    let mut inbox = Inbox::default();
+    let mut replies = Vec::new();
+    while replies.len() < 3 {
+        let mut chunk = [0; 4096];
+        let n = (&here).read(&mut chunk).unwrap();
+        assert!(n > 0, "the agent ended");
+        inbox.push(&chunk[..n]);
+        while let Some(Item::Message(Kind::Reply, body)) = inbox.take().unwrap() {
+            let Answered::Refused(why) = serde_json::from_slice(&body).unwrap() else { panic!("{body:?}") };
+            replies.push(why);
+        }
+    }
+    // In the order of the questions, a refused one among them.
+    assert_eq!((&*replies[0], &*replies[2]), ("why", "probe"));
+    assert!(replies[1].starts_with("unknown question"), "{replies:?}");
+}
+
+#[test]
 fn acts_are_refused_without_a_hand_and_reach_only_their_target() {
     use std::process::{Command, Stdio};
     let mut child = Command::new("sleep").arg("1000").stdin(Stdio::null()).spawn().unwrap();

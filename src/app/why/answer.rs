@@ -25,6 +25,21 @@ pub(in crate::app) fn answer_now(plan: &Plan, q: &Question) -> Result<(u64, Answ
     Ok((snap.sample.at.unix_ns, answer(plan, &snap, q)?))
 }
 
+/// The same with one real connect, for a connection.
+pub(in crate::app) fn answer_with_connect(
+    plan: &Plan,
+    q: &Question,
+    timeout: Duration,
+) -> Result<(u64, Answer), RunError> {
+    let snap = read(plan, matches!(q, Question::Process(_)))?;
+    let answer = answer(plan, &snap, q)?;
+    let answer = match q {
+        Question::Connection(c) => answer.with_probe(c.proto, &probe(&snap, c, timeout)),
+        Question::Port { .. } | Question::Process(_) => answer,
+    };
+    Ok((snap.sample.at.unix_ns, answer))
+}
+
 /// Answers by what was read.
 pub(super) fn answer(plan: &Plan, snap: &Snapshot, q: &Question) -> Result<Answer, RunError> {
     match q {

@@ -9,8 +9,12 @@ use std::sync::Arc;
 /// Reads what answers need beside the path. The connections of all namespaces are read only for the sockets of a process: the kernel
 /// goes through its table of connections for each namespace.
 pub(super) fn read(plan: &Plan, of_process: bool) -> Result<Arc<Snapshot>, RunError> {
-    let states = if of_process { StateSet::ALL } else { serving_states() };
-    Reader::open_in(plan, Netns::All, wants(states))?.poll()
+    Reader::open_in(plan, Netns::All, wants_of(of_process))?.poll()
+}
+
+/// Request for what answers need beside the path.
+pub(super) fn wants_of(process: bool) -> Wants {
+    wants(if process { StateSet::ALL } else { serving_states() })
 }
 
 /// States of sockets that serve an endpoint.

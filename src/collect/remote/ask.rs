@@ -28,6 +28,8 @@ pub enum Ask<W> {
     Probe(ProbeOf),
     /// Answer why a connection does not work.
     Why(W),
+    /// The same, after one real connect in at most this time, milliseconds.
+    Connect(W, u64),
     /// Carry out an act.
     Act(ActOn),
 }
@@ -155,7 +157,7 @@ pub enum Reply<P, A> {
     Opened,
     /// Reply to [`Ask::Probe`].
     Probed(P),
-    /// Reply to [`Ask::Why`]: the time of the answer, nanoseconds since 1970, and the answer; or the reason why there is none.
+    /// Reply to [`Ask::Why`] and [`Ask::Connect`]: the time of the answer, nanoseconds since 1970, and the answer; or the reason why there is none.
     Answered(Result<(u64, A), String>),
     /// Reply to [`Ask::Act`].
     Acted(Outcome),
@@ -181,6 +183,8 @@ pub enum AskKind {
     Probe,
     /// [`Ask::Why`].
     Why,
+    /// [`Ask::Connect`].
+    Connect,
     /// [`Ask::Act`].
     Act,
 }
@@ -192,6 +196,7 @@ impl AskKind {
             Self::Open => "open",
             Self::Probe => "probe",
             Self::Why => "why",
+            Self::Connect => "connect",
             Self::Act => "act",
         }
     }
@@ -204,6 +209,7 @@ impl<W> Ask<W> {
             Self::Open(_) => AskKind::Open,
             Self::Probe(_) => AskKind::Probe,
             Self::Why(_) => AskKind::Why,
+            Self::Connect(..) => AskKind::Connect,
             Self::Act(_) => AskKind::Act,
         }
     }
@@ -243,10 +249,11 @@ mod tests {
 
     #[test]
     fn questions_are_read_back_and_the_largest_fit_in_a_message() {
-        let asks: [Ask<u32>; 6] = [
+        let asks: [Ask<u32>; 7] = [
             Ask::Open(Methods::default()),
             Ask::Probe(ProbeOf { process: process(), socket: Some((7, 8)), inet: Some(target()) }),
             Ask::Why(7),
+            Ask::Connect(7, u64::MAX),
             Ask::Act(ActOn::Signal(vec![process(); MAX_TARGETS], "SIGTERM".into())),
             Ask::Act(ActOn::Close(vec![target(); MAX_TARGETS])),
             Ask::Act(ActOn::FdLimit(process(), (1024, u64::MAX))),

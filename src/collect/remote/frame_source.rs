@@ -1,5 +1,9 @@
 //! Source of samples over a stream.
 
+mod exchange;
+
+pub(super) use exchange::Arrived;
+
 use super::ask::{Ask, Reply};
 use super::hello::{Agreed, Hello};
 use super::message::{Inbox, Item, Kind, Request, StreamError, message, request};
@@ -144,21 +148,76 @@ impl<R: Read, W: Write> FrameSource<R, W> {
 
     fn next(&mut self) -> Result<Item, CollectError> {
         loop {
-            if let Some(item) = self.inbox.take().map_err(|e| unusable(&Self::of_share(self.memory, e)))? {
+            if let Some(item) = self.take()? {
                 return Ok(item);
             }
-            let read = match self.input.read(&mut self.chunk) {
-                Err(e) if e.kind() == ErrorKind::Interrupted => continue,
-                Err(e) => return Err(CollectError::io("read", "the stream of the agent", e)),
-                Ok(n) => n,
-            };
-            if read == 0 {
-                let shown = self.inbox.preamble();
-                let is_agent = self.agreed.protocol > 0 || shown.is_empty();
-                let end = if is_agent { StreamError::Ended } else { StreamError::NotAgent(shown) };
-                return Err(unusable(&end));
+            self.fill()?;
+        }
+    }
+
+    /// Next item of what was received.
+    fn take(&mut self) -> Result<Option<Item>, CollectError> {
+        self.inbox.take().map_err(|e| unusable(&Self::of_share(self.memory, e)))
+    }
+
+    /// Receives once.
+    fn fill(&mut self) -> Result<(), CollectError> {
+        let read = match self.input.read(&mut self.chunk) {
+            Err(e) if e.kind() == ErrorKind::Interrupted => return Ok(()),
+            Err(e) => return Err(CollectError::io("read", "the stream of the agent", e)),
+            Ok(n) => n,
+        };
+        if read == 0 {
+            let shown = self.inbox.preamble();
+            let is_agent = self.agreed.protocol > 0 || shown.is_empty();
+            let end = if is_agent { StreamError::Ended } else { StreamError::NotAgent(shown) };
+            return Err(unusable(&end));
+        }
+        self.inbox.push(&self.chunk[..read]);
+        Ok(())
+    }
+
+    /// Asks for a sample.
+    fn request(&mut self, wants: &Wants) -> Result<(), CollectError> {
+        // Rows on a screen change more often than the rest.
+        let plain = Wants { verify: Verify::IfFew, ..wants.clone() };
+        let changed = self.sent.as_ref() != Some(&plain);
+        let shown = match &wants.verify {
+            Verify::Shown(shown) => Some(Arc::clone(shown)),
+            Verify::IfFew | Verify::All => None,
+        };
+        let ask = Request {
+            wants: changed.then(|| plain.clone()),
+            verify_all: wants.verify == Verify::All,
+            shown: shown.clone().filter(|_| shown != self.shown),
+            poll: true,
+            interval_ms: None,
+            methods: self.methods.take(),
+        };
+        write(&mut self.output, &request(&ask).map_err(|e| unusable(&e))?)?;
+        self.sent = Some(plain);
+        self.shown = shown.or_else(|| self.shown.take());
+        Ok(())
+    }
+
+    /// Sample of an item that must be one.
+    fn sample_of(&mut self, item: &Item) -> Result<Sample, CollectError> {
+        match item {
+            Item::Frame(head, body) if head.kind != FrameKind::End => match self.decoder.frame(head, body) {
+                Ok(sample) => Ok(sample.clone()),
+                Err(e) => {
+                    self.is_broken = true;
+                    Err(unusable(&Self::of_share(self.memory, e.into())))
+                }
+            },
+            Item::Message(Kind::Failed, why) => {
+                let why = escape(&String::from_utf8_lossy(why)).into_owned();
+                Err(CollectError::Unavailable { backend: "agent", why })
             }
-            self.inbox.push(&self.chunk[..read]);
+            Item::Frame(..) | Item::Message(..) => {
+                self.is_broken = true;
+                Err(unusable(&StreamError::Unexpected))
+            }
         }
     }
 }
@@ -178,44 +237,9 @@ fn write(output: &mut impl Write, bytes: &[u8]) -> Result<(), CollectError> {
 
 impl<R: Read + Send, W: Write + Send> Source for FrameSource<R, W> {
     fn sample(&mut self, wants: &Wants) -> Result<Sample, CollectError> {
-        // Rows on a screen change more often than the rest.
-        let plain = Wants { verify: Verify::IfFew, ..wants.clone() };
-        let changed = self.sent.as_ref() != Some(&plain);
-        let shown = match &wants.verify {
-            Verify::Shown(shown) => Some(Arc::clone(shown)),
-            Verify::IfFew | Verify::All => None,
-        };
-        let ask = Request {
-            wants: changed.then(|| plain.clone()),
-            verify_all: wants.verify == Verify::All,
-            shown: shown.clone().filter(|_| shown != self.shown),
-            poll: true,
-            interval_ms: None,
-            methods: self.methods.take(),
-        };
-        write(&mut self.output, &request(&ask).map_err(|e| unusable(&e))?)?;
-        self.sent = Some(plain);
-        self.shown = shown.or_else(|| self.shown.take());
-        match self.read()? {
-            Item::Frame(head, body) if head.kind != FrameKind::End => {
-                let sample = match self.decoder.frame(&head, &body) {
-                    Ok(sample) => sample,
-                    Err(e) => {
-                        self.is_broken = true;
-                        return Err(unusable(&Self::of_share(self.memory, e.into())));
-                    }
-                };
-                Ok(sample.clone())
-            }
-            Item::Message(Kind::Failed, why) => {
-                let why = escape(&String::from_utf8_lossy(&why)).into_owned();
-                Err(CollectError::Unavailable { backend: "agent", why })
-            }
-            Item::Frame(..) | Item::Message(..) => {
-                self.is_broken = true;
-                Err(unusable(&StreamError::Unexpected))
-            }
-        }
+        self.request(wants)?;
+        let item = self.read()?;
+        self.sample_of(&item)
     }
 }
 

@@ -7,14 +7,15 @@ use super::copy::{AgentBinary, CopyError, SCRIPT};
 use super::frame_source::FrameSource;
 use super::hello::Hello;
 use super::methods::Methods;
-use crate::collect::source::Source;
+use super::questions::{Asker, Exchange, NoReply, OnReply, Requests};
+use super::remote_end::RemoteEnd;
 use crate::frame::MAX_MEMORY;
 use crate::model::text::escape;
 use crate::model::{Sample, Wants};
 use std::io::{self, Read};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -111,26 +112,6 @@ impl SshCommand {
     }
 }
 
-/// Reason why a host has no more samples, in one line.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{why}")]
-pub struct RemoteEnd {
-    /// Reason.
-    pub why: String,
-    /// True if the host is there but serves none: no permission, no agent, an agent of another version.
-    pub refused: bool,
-}
-
-impl RemoteEnd {
-    const fn lost(why: String) -> Self {
-        Self { why, refused: false }
-    }
-
-    const fn refused(why: String) -> Self {
-        Self { why, refused: true }
-    }
-}
-
 /// A bounded number of connections that are being made.
 #[derive(Debug, Default)]
 struct Gate {
@@ -212,10 +193,10 @@ impl Running {
     }
 }
 
-/// Samples of one host, read by a thread of its own, so that each wait for one has a deadline.
+/// Samples and replies of one host, read by a thread of its own, so that each wait for one has a deadline.
 #[derive(Debug)]
 pub struct Remote {
-    requests: Sender<Wants>,
+    requests: Arc<Requests>,
     answers: Receiver<Result<Sample, RemoteEnd>>,
     hello: Arc<OnceLock<Hello>>,
     running: Arc<Running>,
@@ -225,6 +206,7 @@ pub struct Remote {
 
 impl Drop for Remote {
     fn drop(&mut self) {
+        self.requests.close();
         self.running.end();
     }
 }
@@ -232,19 +214,36 @@ impl Drop for Remote {
 impl Remote {
     /// Connects to a host in a thread. Errors are the first answer.
     pub fn start(command: &SshCommand, host: &str) -> io::Result<Self> {
-        let (requests, inbox) = channel::<Wants>();
+        Self::start_asked(command, host, |_, _| {})
+    }
+
+    /// The same of a host that is asked questions. Each is answered once by `on_reply`, in the thread of the host: its number with the
+    /// body of the reply, or with the reason why there is none; unless it was replaced before it was sent.
+    pub fn start_asked(
+        command: &SshCommand,
+        host: &str,
+        on_reply: impl FnMut(u64, Result<Vec<u8>, NoReply>) + Send + 'static,
+    ) -> io::Result<Self> {
+        let requests = Arc::new(Requests::new()?);
         let (outbox, answers) = channel();
         let running = Arc::new(Running::default());
         let hello = Arc::new(OnceLock::new());
         let (command, host, kept) = (command.clone(), host.to_owned(), Arc::clone(&running));
-        let greeted = Arc::clone(&hello);
+        let (greeted, inbox) = (Arc::clone(&hello), Arc::clone(&requests));
+        let on_reply: OnReply = Box::new(on_reply);
         thread::Builder::new().name("host".to_owned()).spawn(move || {
-            let read = read_host(&command, &host, (&kept, &greeted), &inbox, &outbox);
-            if let Err(end) = read {
-                let _ = outbox.send(Err(end));
+            let mut exchange = Exchange::new(inbox, outbox, on_reply);
+            if let Err(end) = read_host(&command, &host, (&kept, &greeted), &mut exchange) {
+                exchange.end.clone_from(&end.why);
+                let _ = exchange.answers.send(Err(end));
             }
         })?;
         Ok(Self { requests, answers, hello, running, asked: false })
+    }
+
+    /// Handle that asks questions.
+    pub fn asker(&self) -> Asker {
+        Asker(Arc::clone(&self.requests))
     }
 
     /// Hello of the agent, once it is connected.
@@ -256,7 +255,7 @@ impl Remote {
     pub fn ask(&mut self, wants: &Wants) {
         if !self.asked {
             self.asked = true;
-            let _ = self.requests.send(wants.clone());
+            self.requests.sample(wants);
         }
     }
 
@@ -275,13 +274,12 @@ impl Remote {
     }
 }
 
-/// Serves requests until the stream or the requests end.
+/// Serves requests until the stream ends.
 fn read_host(
     command: &SshCommand,
     host: &str,
     (running, hello): (&Running, &OnceLock<Hello>),
-    requests: &Receiver<Wants>,
-    answers: &Sender<Result<Sample, RemoteEnd>>,
+    exchange: &mut Exchange,
 ) -> Result<(), RemoteEnd> {
     let pass = GATE.enter();
     let connected = match connect(command, host, running, None) {
@@ -294,13 +292,7 @@ fn read_host(
     drop(pass);
     let _ = hello.set(source.hello().clone());
     let mut source = source.with_methods(command.methods.clone()).within(command.memory);
-    for wants in requests {
-        let sample = source.sample(&wants).map_err(|e| ended(&e.to_string(), running, &errors).end)?;
-        if answers.send(Ok(sample)).is_err() {
-            break;
-        }
-    }
-    Ok(())
+    exchange.run(&mut source).map_err(|e| ended(&e.to_string(), running, &errors).end)
 }
 
 /// Agent that answered.

@@ -91,7 +91,8 @@ impl Builder<'_> {
             let line = vec![(pad(c.title, label), theme.dim), (format!("{text}  "), style)];
             self.with_help(line, used + 2, c.name, tr(c.help));
         }
-        for (why, titles) in missing {
+        let missing = missing.into_iter().map(|(why, titles)| (why.to_string(), titles));
+        for (why, titles) in missing.chain(self.not_probed()) {
             self.out.push(vec![]);
             let text = format!("{why}: {}", titles.join(", "));
             self.text(&text, theme.faint);
@@ -100,9 +101,10 @@ impl Builder<'_> {
 
     /// Value of a column that the probe read for this row alone.
     fn probed(&self, c: &Column) -> Option<Value<'static>> {
+        let probe = self.probe().map(|p| (&p.request, p.result()));
         let context =
             |label: &Result<String, Missing>| label.clone().map_or_else(Value::Missing, Value::from);
-        match (c.name, &self.app.detail_probe) {
+        match (c.name, probe) {
             ("proc_ctx", Some((_, Some(result)))) => Some(context(&result.proc_ctx)),
             ("sock_ctx", Some((_, Some(result)))) => Some(context(&result.sock_ctx)),
             ("tids", Some((_, Some(result)))) if !result.tids.is_empty() => {
@@ -123,6 +125,21 @@ impl Builder<'_> {
             }
             _ => None,
         }
+    }
+
+    /// Titles of the columns that another host has not read for this row, with the reason.
+    fn not_probed(&self) -> Option<(String, Vec<&'static str>)> {
+        let probe = self.probe().filter(|p| p.host.is_some())?;
+        let why = probe.missing(self.app.snapshot.as_ref()?)?;
+        let is_read = |c: &&Column| match c.name {
+            "proc_ctx" | "tids" => true,
+            "sock_ctx" => probe.request.socket.is_some(),
+            "bpf_maps" => probe.request.inet.is_some(),
+            _ => false,
+        };
+        let columns = self.app.view_state().view.table.columns.iter();
+        let titles: Vec<&str> = columns.filter(is_read).map(|c| c.title).collect();
+        (!titles.is_empty()).then_some((why, titles))
     }
 
     /// Adds a title and a value with the filter name beside it; on a high pane also the help, beside it or below.

@@ -104,12 +104,18 @@ impl Builder<'_> {
         let Some(p) = self.snap.sample.processes.get(process as usize).map(|p| p.info.clone()) else {
             return;
         };
-        if let Some((request, Some(result))) = &self.app.detail_probe
-            && (request.process.pid, request.process.start_ns) == (p.pid, p.start_ns)
-        {
-            match &result.cwd {
-                Ok(dir) => self.row("cwd", dir),
-                Err(why) => self.row("cwd", &msg!("unknown: {}", tr(why))),
+        if let Some(probe) = self.probe().filter(|probe| {
+            (probe.request.process.pid, probe.request.process.start_ns) == (p.pid, p.start_ns)
+        }) {
+            match probe.result().map(|result| &result.cwd) {
+                Some(Ok(dir)) => self.row("cwd", dir),
+                Some(Err(why)) => self.row("cwd", &msg!("unknown: {}", tr(why))),
+                None => {
+                    let missing = self.app.snapshot.as_ref().and_then(|snap| probe.missing(snap));
+                    if let Some(why) = missing {
+                        self.row("cwd", &why);
+                    }
+                }
             }
         }
         let parents: Vec<String> =

@@ -65,7 +65,10 @@ const HOSTS: &[&str] = &[
     ),
     noop("hostname:web-1 filters by host, g groups by it, and sorting by the column works too."),
     noop(
-        "Actions, why, the past and recording are of one machine: run sockscope there, or sockscope record --host.",
+        "Details and why are read on the host of the row, by the user of its agent, over the connection of its samples.",
+    ),
+    noop(
+        "Actions, the past and recording are of one machine: run sockscope there, or sockscope record --host.",
     ),
 ];
 

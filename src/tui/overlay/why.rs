@@ -96,7 +96,10 @@ fn lines(app: &App, page: &AnswerPage, room: usize) -> Vec<Pieces> {
     let mut p = Page { app, room, out: Vec::new() };
     p.text(&page.subject, theme.strong);
     let state = match &page.answer {
-        _ if page.reading => Some(tr("reading the path").to_owned()),
+        _ if page.reading => Some(match (&page.waiting, &app.snapshot) {
+            (Some(waiting), Some(snap)) => waiting.text(snap),
+            _ => tr("reading the path").to_owned(),
+        }),
         Some(Ok((ns, _))) => {
             Some(msg!("read at {}; {} reads again", clock(*ns), app.key_label("why-refresh")))
         }
@@ -145,7 +148,11 @@ pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, all: Rect) {
     let (w, h) = size(all);
     let all_lines = lines(app, page, usize::from(w.saturating_sub(4)));
     let h = h.min(all_lines.len() as u16 + edges(app));
-    let r = window(app, canvas, all, w, h, tr("why   Esc close"));
+    let title = match &page.host {
+        Some(host) => msg!("why on {}   Esc close", escape(host)),
+        None => tr("why   Esc close").to_owned(),
+    };
+    let r = window(app, canvas, all, w, h, &title);
     let most = all_lines.len().saturating_sub(usize::from(r.height));
     for (y, line) in (r.top()..r.bottom()).zip(all_lines.iter().skip((*top).min(most))) {
         let mut x = r.x + 1;

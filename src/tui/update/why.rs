@@ -11,8 +11,8 @@ use crate::tui::act::Act;
 use crate::tui::answer_page::AnswerPage;
 use crate::tui::app::{App, Overlay};
 use crate::tui::event::Effect;
-use crate::tui::remote::{self, Refused};
 use crate::view::Line;
+use std::sync::Arc;
 
 /// The question about a row of a table.
 fn question(table: TableId, snap: &Snapshot, row: usize) -> Option<Question> {
@@ -57,10 +57,6 @@ fn selected(app: &App) -> Option<usize> {
 /// Opens the page for the selected row, or for the selected alert, and requests its answer.
 pub(super) fn open(app: &mut App) -> Vec<Effect> {
     let Some(snap) = app.snapshot.clone() else { return vec![] };
-    if let Some(why) = remote::refused(app, Refused::Why) {
-        app.status_message = Some(why);
-        return vec![];
-    }
     let row = match app.overlay {
         Some(Overlay::Alerts(at)) => snap.alerts.get(at).map(|a| (TableId::Limits, a.limit as usize)),
         _ => selected(app).map(|row| (app.view_state().id(), row)),
@@ -69,9 +65,11 @@ pub(super) fn open(app: &mut App) -> Vec<Effect> {
         app.status_message = Some(tr("select a row first").to_owned());
         return vec![];
     };
-    let (question, findings) = (question(table, &snap, row), findings(table, &snap, row));
+    let host = snap.host_of(table, row).map(|h| Arc::clone(&h.name));
+    let (snap, row) = snap.at(table, row);
+    let (question, findings) = (question(table, snap, row), findings(table, snap, row));
     let subject = match &question {
-        Some(question) => question.subject(&snap),
+        Some(question) => question.subject(snap),
         None if findings.is_empty() => {
             app.status_message =
                 Some(tr("nothing to ask about this row: no IP connection, port or process").to_owned());
@@ -81,15 +79,34 @@ pub(super) fn open(app: &mut App) -> Vec<Effect> {
     };
     let live = app.past.is_none() && !app.recorded;
     let of_sample = match question {
-        Some(Question::Process(pid)) => of_process(&snap, pid),
+        Some(Question::Process(pid)) => of_process(snap, pid),
         _ => None,
     };
     let answer = (!live && question.is_some()).then(|| {
         Err(tr("only answered live: routes, rules and neighbours of the past are not recorded").to_owned())
     });
-    let mut page = AnswerPage { subject, question, answer, of_sample, reading: false, live, findings };
-    let effects = page.ask();
+    let waiting = None;
+    let mut page =
+        AnswerPage { subject, question, answer, of_sample, host, waiting, reading: false, live, findings };
+    let effects = ask(app, &mut page);
     app.overlay = Some(Overlay::Why(Box::new(page), 0));
+    effects
+}
+
+/// Requests the answer of a page, of the host of its row.
+fn ask(app: &mut App, page: &mut AnswerPage) -> Vec<Effect> {
+    if !page.is_askable() {
+        return vec![];
+    }
+    let waiting = page.host.clone().map(|host| app.wait_for(host));
+    page.ask(waiting)
+}
+
+/// Requests the answer of the page that is open once more.
+pub(super) fn ask_again(app: &mut App) -> Vec<Effect> {
+    let Some(Overlay::Why(mut page, top)) = app.overlay.take() else { return vec![] };
+    let effects = ask(app, &mut page);
+    app.overlay = Some(Overlay::Why(page, top));
     effects
 }
 
