@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 
 /// Most connections that are being made at the same time.
 const CONNECTING: usize = 16;
+/// Stack of each of the two threads of a host, bytes: with the default of 2 MB, hundreds of hosts exceed a limited address space.
+const STACK: usize = 512 << 10;
 /// Bytes of standard error that are kept: the last ones.
 const STDERR_KEPT: usize = 4 << 10;
 /// Time in which an ended command reports its exit status.
@@ -231,7 +233,7 @@ impl Remote {
         let (command, host, kept) = (command.clone(), host.to_owned(), Arc::clone(&running));
         let (greeted, inbox) = (Arc::clone(&hello), Arc::clone(&requests));
         let on_reply: OnReply = Box::new(on_reply);
-        thread::Builder::new().name("host".to_owned()).spawn(move || {
+        thread::Builder::new().name("host".to_owned()).stack_size(STACK).spawn(move || {
             let mut exchange = Exchange::new(inbox, outbox, on_reply);
             if let Err(end) = read_host(&command, &host, (&kept, &greeted), &mut exchange) {
                 exchange.end.clone_from(&end.why);
@@ -398,7 +400,7 @@ fn keep_errors(mut errors: impl Read + Send + 'static, host: &str) -> Arc<Errors
         }
         all.ended.store(true, Ordering::Release);
     };
-    let _ = thread::Builder::new().name("host-errors".to_owned()).spawn(read);
+    let _ = thread::Builder::new().name("host-errors".to_owned()).stack_size(STACK).spawn(read);
     out
 }
 
