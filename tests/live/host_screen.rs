@@ -2,6 +2,7 @@
 
 use super::compare::check;
 use super::hosts::{Hosts, server};
+use super::netns::sh;
 use crate::screen::Screen;
 use crate::wait::until;
 use rustix::process::{Pid, Signal, kill_process};
@@ -130,6 +131,35 @@ pub(crate) fn details_and_why_are_read_on_the_host_of_the_row() -> Result<(), St
         });
         close_all(&mut screen);
     }
+
+    // So are those to an event, whose process has exited, and to an alert: the server closes nothing.
+    let connect = || {
+        let connect = "use IO::Socket::INET; IO::Socket::INET->new('127.0.0.1:8001') or die";
+        let _ = sh(&format!("ip netns exec h1 perl -e \"{connect}\""));
+    };
+    screen.keys("8/\x15hostname:h1 event:closed\r");
+    screen.until("an event of the host", |s| {
+        connect();
+        s.contains("hostname:h1 event:closed")
+            && s.lines().any(|l| l.contains("closed ") && l.contains("127.0.0.1:8001"))
+    });
+    screen.keys("\x1b[B\x1b[BW");
+    screen.until("the answer to an event", |s| {
+        s.contains("why on h1") && (s.contains("read at") || s.contains("no process"))
+    });
+    screen.keys("q");
+    screen.until("an alert", |s| {
+        connect();
+        !s.contains("why on") && s.contains("▲ 1  h1 perl")
+    });
+    screen.keys("!");
+    screen.shows("close-wait");
+    screen.keys("W");
+    screen.until("the answer to an alert", |s| s.contains("why on h1") && s.contains("read at"));
+    screen.keys("q");
+    screen.until("no page", |s| !s.contains("why on"));
+    screen.keys("1");
+    screen.shows("RECV-Q");
 
     // One that is stopped is waited for, while rows of the others are new and keys work.
     let stopped = agent("h2")?;

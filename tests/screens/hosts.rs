@@ -261,6 +261,16 @@ fn why_is_answered_by_the_host_of_the_row() {
     }
 }
 
+#[test]
+fn why_of_a_process_and_a_port_is_asked_of_its_host() {
+    for (keys, of) in [("3/hostname:web-2<enter>", "web-2"), ("2/hostname:web-1<enter>", "web-1")] {
+        let mut s = screen(160, 45).press(keys);
+        let (host, ask) = asked(&mut s, "W").unwrap_or_else(|| panic!("{keys}\n{}", s.screen()));
+        assert!(&*host.name == of && matches!(ask, HostAsk::Why(_)), "{keys}: {host:?} {ask:?}");
+        assert!(s.screen().contains(&format!("why on {of}")), "{keys}");
+    }
+}
+
 /// Two hosts, one connection of which is taken as one between them; and its local port.
 fn joined() -> (Snapshot, u16) {
     let mut hosts = vec![host("web-1", HostState::Up, "", 0), host("web-2", HostState::Up, "", 0)];
