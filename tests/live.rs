@@ -40,6 +40,8 @@ mod ceilings;
 mod chains;
 #[path = "live/churn.rs"]
 mod churn;
+#[path = "live/collector_process.rs"]
+mod collector_process;
 #[path = "live/compare.rs"]
 mod compare;
 #[path = "live/descriptors.rs"]
@@ -234,6 +236,12 @@ const CASES: &[Case] = cases! {
         bash_completes_values
         fish_completes_values
         zsh_loads_the_completion
+    }
+    Root collector_process ["prlimit"] {
+        screen_has_no_privilege_and_shows_owners_of_others
+        acts_are_carried_out_by_the_collector_process
+        killed_collector_process_is_shown
+        recorded_data_has_no_collector_process
     }
     Root host_peers ["ip", "perl", "nft", "ss"] {
         ends_of_connections_are_joined_across_hosts

@@ -3,8 +3,10 @@
 //! Beside samples it answers questions ([`replies`]). One thread: it waits for both directions at once, so that the end of either ends the program, also in the middle of a frame
 //! that is not read.
 
+mod child;
 mod replies;
 
+use super::asked::{Answered, Asked};
 use super::exit_status::{ExitStatus, RunError};
 use super::malloc_tuning::Trimmer;
 use super::open_source::{event_method_arg, open};
@@ -16,7 +18,7 @@ use crate::collect::remote::{
 use crate::collect::{Engines, Source};
 use crate::frame::Encoder;
 use crate::model::{Backend, OwnersBy, Sample, Shown, Verify, Wants};
-use replies::{Answered, Asked};
+pub(super) use child::run as run_child;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::AsFd;
 use rustix::io::Errno;

@@ -5,12 +5,33 @@ use crate::explain::Lang;
 use crate::tui::Color;
 use std::env;
 use std::path::PathBuf;
+use std::sync::OnceLock;
+
+/// Home directory of the user that this process became; `None` for one without.
+static HOME: OnceLock<Option<PathBuf>> = OnceLock::new();
+
+/// Sets the home directory of the user that this process became, in place of that of the environment.
+pub(super) fn set_home(home: Option<PathBuf>) {
+    let _ = HOME.set(home);
+}
+
+/// User and group who called `sudo(8)` (`SUDO_UID`, `SUDO_GID`); `None` if that is root, or it was not called.
+pub(super) fn sudo_user() -> Option<(u32, u32)> {
+    let number = |name| env::var(name).ok()?.parse::<u32>().ok();
+    let uid = number("SUDO_UID").filter(|uid| *uid != 0 && *uid != u32::MAX)?;
+    Some((uid, number("SUDO_GID").filter(|gid| *gid != u32::MAX)?))
+}
+
+/// Returns true if a shell asks for completions.
+pub(super) fn completes() -> bool {
+    env::var_os("COMPLETE").is_some()
+}
 
 /// A file of this program in an XDG base directory: that of the variable, or this folder in the home directory. `None` if
 /// neither is an absolute path.
 fn xdg_file(variable: &str, home: &str, file: &str) -> Option<PathBuf> {
     let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
-    let base = absolute(variable).or_else(|| Some(absolute("HOME")?.join(home)))?;
+    let base = absolute(variable).or_else(|| Some(home_dir()?.join(home)))?;
     Some(base.join("sockscope").join(file))
 }
 
@@ -55,7 +76,8 @@ pub(super) fn spool_dir() -> Option<PathBuf> {
 
 /// Home directory of the user.
 pub(super) fn home_dir() -> Option<PathBuf> {
-    env::var_os("HOME").map(PathBuf::from).filter(|p| p.is_absolute())
+    let own = || env::var_os("HOME").map(PathBuf::from);
+    HOME.get().cloned().unwrap_or_else(own).filter(|p| p.is_absolute())
 }
 
 /// Directory of the configuration of `ssh`.

@@ -1,16 +1,11 @@
 //! Replies of an agent to questions beside samples.
 
-use super::super::{action, asked};
+use crate::app::action;
+use crate::app::asked::{self, Answered, Asked};
 use crate::cli::Plan;
 use crate::collect::remote::{Ask, Kind, Reply, StreamError, message};
-use crate::diagnose::why::{Answer, Question};
-use crate::tui::event::{ProbeRequest, ProbeResult};
+use crate::tui::event::ProbeRequest;
 use std::sync::Arc;
-
-/// Question of a screen.
-pub(super) type Asked = Ask<Question>;
-/// Reply to it.
-pub(super) type Answered = Reply<ProbeResult, Answer>;
 
 /// Most thread ids of a process in a reply.
 const MAX_TIDS: usize = 65_536;
