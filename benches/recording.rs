@@ -25,7 +25,7 @@ use sockscope::collect::sock_diag::NetlinkSource;
 use sockscope::derive::Engine;
 use sockscope::frame::{Decoder, Encoder, FrameKind, FrameReader, HEADER_LEN, canonical, head_of};
 use sockscope::model::{Sample, Snapshot, Wants};
-use sockscope::recording::{Moments, Ring};
+use sockscope::recording::{Moments, Recording, Ring};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -36,8 +36,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 const INSIDE: &str = "SOCKSCOPE_BENCH_INSIDE";
-/// Samples of one size: a key frame every minute, so one in sixty is one.
-const SAMPLES: usize = 40;
+/// Samples of one size: a key frame every minute, so the first one of sixty is one.
+const SAMPLES: usize = 60;
 /// Most connections that send and receive.
 const ACTIVE_MAX: usize = 4_000;
 /// Samples before a moment from which the dashboard derives it, with at most this many sockets, as in `app::past`.
@@ -212,12 +212,24 @@ fn step_back(frames: &[Vec<u8>]) {
         median_ms(&pushes),
         ring.bytes() as f64 / 1e3
     );
-    let (mut reads, mut steps, mut walls) = (Vec::new(), Vec::new(), Vec::new());
     let sockets = before.as_ref().map_or(0, |s| s.sample.sockets.len());
+    drop((engine, before, decoder));
+    println!("\nof the last minutes:");
+    steps_of(&mut ring, sockets);
+    drop(ring);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("x.sscope");
+    fs::write(&file, frames.concat()).unwrap();
+    println!("of a recording:");
+    steps_of(&mut Recording::open(&file).unwrap(), sockets);
+}
+
+/// Steps back from the last moment to the first.
+fn steps_of(moments: &mut dyn Moments, sockets: usize) {
+    let (mut reads, mut steps, mut walls) = (Vec::new(), Vec::new(), Vec::new());
     let derived_from = HISTORY.iter().find(|(most, _)| sockets <= *most).map_or(HISTORY[1].1, |(_, d)| *d);
     let back = derived_from.first().copied().unwrap_or(0);
-    drop((engine, before, decoder));
-    for number in (back..ring.len()).rev() {
+    for number in (back..moments.len()).rev() {
         let began = Instant::now();
         let mut engine = Engine::new();
         let mut derived = Duration::ZERO;
@@ -232,7 +244,7 @@ fn step_back(frames: &[Vec<u8>]) {
                 }
                 true
             };
-            ring.read(number - back..number + 1, each).unwrap();
+            moments.read(number - back..number + 1, each).unwrap();
         });
         walls.push(began.elapsed());
         reads.push(took.saturating_sub(derived));
@@ -243,6 +255,9 @@ fn step_back(frames: &[Vec<u8>]) {
         let (r, s, w) = (median_ms(&reads[*all]), median_ms(&steps[*all]), median_ms(&walls[*all]));
         println!("{what:<20} {w:8.2} ms: read {r:.2} ms, derive {s:.2} ms CPU");
     }
+    walls.sort_unstable();
+    let at = |share: usize| walls[(walls.len() - 1) * share / 100].as_secs_f64() * 1e3;
+    println!("{:<20} {:8.2} ms, slowest {:.2} ms", "95th percentile", at(95), at(100));
 }
 
 /// CPU time of this process: the farm and its peers are others.

@@ -11,6 +11,7 @@ mod event_window;
 mod events;
 mod forwarded;
 mod forwards;
+pub use forwards::is_proxy;
 pub mod host_peers;
 mod identity;
 mod limits;

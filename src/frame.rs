@@ -38,7 +38,7 @@ pub use reader::{FrameReader, Frames, RawFrame, Skipped};
 pub(crate) use sample::from_payloads;
 #[cfg(test)]
 pub(crate) use sample::payloads;
-pub use sample::{Decoder, Encoder, canonical};
+pub use sample::{Checkpoint, Decoder, Encoder, canonical};
 pub use summary::{MAX_SUMMARY, states_of};
 pub use wire::{FrameHead, FrameKind, HEADER_LEN, MAGIC, MAX_FRAME, SCHEMA, head_of, payload_of, seal};
 

@@ -137,7 +137,6 @@ pub(crate) fn snapshot(rows: Vec<Row>, processes: Vec<Process>, names: &[&str]) 
             preexisting: false,
             state_since_ns: at.boot_ns - r.age_s * 1_000_000_000,
             waiting_since_ns: r.waiting_s.map_or(0, |n| at.boot_ns - n * 1_000_000_000),
-            closed_ns: 0,
             direction: r.direction,
             activity: [0; 8],
         });
@@ -160,6 +159,7 @@ pub(crate) fn snapshot(rows: Vec<Row>, processes: Vec<Process>, names: &[&str]) 
         live_rows: None,
         closed_rows: Vec::new(),
         closed_names: Vec::new(),
+        closed_ns: Vec::new(),
         derive_faults: Faults::default(),
         live,
         facts,

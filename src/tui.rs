@@ -24,6 +24,7 @@ pub mod compare;
 mod completion_menu;
 pub(crate) mod details;
 pub mod draw;
+mod entry;
 pub mod event;
 pub mod export;
 mod handle;

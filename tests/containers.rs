@@ -38,6 +38,8 @@ mod forwards;
 mod podman;
 #[path = "containers/units.rs"]
 mod units;
+#[path = "containers/why.rs"]
+mod why;
 #[path = "containers/world.rs"]
 mod world;
 
@@ -73,6 +75,7 @@ const CASES: &[Case] = cases! {
         units namespace_made_in_a_container_is_its_own
         units mounted_namespaces_have_their_names
         forwards published_port_has_rule_and_proxy
+        why published_ports_that_fail_have_their_cause
     }
     // DNAT only.
     docker_without_proxy DOCKER (Docker::start(&["--userland-proxy=false"])) {

@@ -311,6 +311,8 @@ fn readme_commands() -> Vec<&'static str> {
     lines.filter(|l| l.starts_with("sockscope ")).collect()
 }
 
+const RECORD: &str = "sockscope record --min-free 0%";
+
 #[test]
 fn commands_of_the_readme_run() {
     isolated(|| {
@@ -334,14 +336,15 @@ fn commands_of_the_readme_run() {
             // Waits of the examples are shortened; what never ends is ended. The recording they read is a short one.
             let at_last = |text: String, minute: u32| text.replace(&format!("02:{minute:02}"), "last");
             let here = line.replace("30s", "1s").replace("/var/lib/prometheus/node-exporter/", "");
-            let short = (0..60).fold(here, at_last);
+            // However full the disk is.
+            let short = (0..60).fold(here, at_last).replace("sockscope record", RECORD);
             if line.contains("fleet.txt") {
                 std::fs::write(dir.path().join("fleet.txt"), "web-1\nweb-2\n").unwrap();
             }
             let mut script = format!("timeout 3 {short}");
             let reads_recording = line.contains("incident") && !line.contains("-o incident");
             if reads_recording {
-                script = format!("sockscope record -o incident --every 100ms --for 300ms && {script}");
+                script = format!("{RECORD} -o incident --every 100ms --for 300ms && {script}");
             }
             let out = Command::new("sh")
                 .args(["-c", &script])

@@ -22,7 +22,7 @@ use crossterm::event::{Event as Input, KeyModifiers, MouseButton, MouseEvent, Mo
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::layout::Size;
-use sockscope::model::{FaultKind, FaultSubject, Reads, Snapshot, State};
+use sockscope::model::{AttrSet, FaultKind, FaultSubject, Reads, Snapshot, State};
 use sockscope::tui::compare::{Comparison, TwoMoments};
 use sockscope::tui::{App, Color, Effect, Event, Latest, Options, draw, key_script, run_loop};
 use std::sync::{Arc, LazyLock, mpsc};
@@ -747,6 +747,30 @@ fn details_scroll_by_half_pages_and_lines() {
     assert!(first == 1 && (last / 2..=last / 2 + 2).contains(&next), "{next} of {last}");
     assert_eq!(seen("<down><enter>][").0, 1);
     assert_eq!(seen("<down><enter><shift-down>").0, 4);
+}
+
+#[test]
+fn details_beside_the_table_wait_for_a_whole_snapshot_of_few_sockets() {
+    let mut app = App::new(Options { side_details: true, ..Options::default() });
+    app.resize(Size { width: 200, height: 40 });
+    let mut wants = |event: Event| {
+        app.handle(event).into_iter().find_map(|effect| match effect {
+            Effect::Wants(w) => Some(w.attrs(AttrSet::ALL)),
+            _ => None,
+        })
+    };
+    let at = |live: usize, max: Option<u32>| {
+        let mut snap = (*POLLS[7]).clone();
+        (snap.seq, snap.sample.wants.max_sockets) = (live as u64, max);
+        Event::from(Arc::new(snap))
+    };
+    let live = POLLS[7].live as u32;
+    // Every attribute of a million sockets would be read before their number is known.
+    assert_eq!(wants(Event::HostNames), Some(false), "before the first snapshot");
+    assert_eq!(wants(at(1, Some(live))), None, "a partial one");
+    assert_eq!(wants(at(2, Some(live + 1))), Some(true), "all that there are");
+    assert_eq!(wants(at(3, Some(live))), Some(false));
+    assert_eq!(wants(at(4, None)), Some(true));
 }
 
 #[test]

@@ -11,6 +11,8 @@ mod events;
 mod namespaces;
 #[path = "pty/past.rs"]
 mod past;
+#[path = "pty/record.rs"]
+mod record;
 #[allow(dead_code)]
 #[path = "pty/screen.rs"]
 mod screen;

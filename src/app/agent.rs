@@ -1,7 +1,7 @@
 //! `sockscope agent --stdio`: samples of this host to a reader on another one, over standard input and output.
 //!
-//! Beside samples it answers questions ([`replies`]). One thread: it waits for both directions at once, so that the end of either ends the program, also in the middle of a frame
-//! that is not read.
+//! Beside samples it answers questions ([`replies`]). One thread: it waits for both directions at once, so that the end of either ends
+//! the program, also in the middle of a frame that is not read.
 
 mod child;
 mod replies;

@@ -212,7 +212,8 @@ fn chosen(page: &mut Page, sample: &Sample) {
     page.line("chosen", &format!("{} ({why})", info.backend.name()));
     let sockets = sample.sockets.len();
     let owned = sample.sockets.iter().filter(|s| s.inode != 0);
-    let owned = owned.filter(|s| sample.owners.binary_search_by_key(&s.inode, |o| o.inode).is_ok()).count();
+    let owned =
+        owned.filter(|s| sample.owners.binary_search_by_key(&{ s.inode }, |o| o.inode).is_ok()).count();
     let events = &sample.events;
     let source = events.source.map_or("none", |by| by.interface());
     let why = if events.reason.is_empty() { String::new() } else { format!(" ({})", scrub(&events.reason)) };

@@ -250,6 +250,7 @@ impl Feed {
             PollEvent::Past(snap, position) => Event::Past(snap, position),
             PollEvent::Searching(ns) => Event::Searching(ns),
             PollEvent::NoMoment => Event::NoMoment,
+            PollEvent::Marks(periods) => Event::Marks(periods),
             PollEvent::Panicked(error) => {
                 let _ = self.failed.send(error);
                 Event::InputClosed
@@ -416,7 +417,7 @@ fn start_view(list: &ListPlan) -> Option<StartView> {
 /// The past that can be shown: of a live source the last minutes.
 fn past(plan: &Plan) -> Result<Past, RunError> {
     Ok(match open_recording(plan, true)? {
-        Some(recorded) => Past::Recording(Box::new(recorded.into_recording())),
+        Some(recorded) => Past::recording(recorded.into_recording()),
         None => Past::Ring(Ring::new(plan.settings.past_time, plan.settings.past_memory.0)),
     })
 }

@@ -212,7 +212,7 @@ fn watch(plan: &Plan, list: &ListPlan, every: Duration) -> Result<ExitStatus, Ru
         if list.format == Format::Ndjson {
             for (i, snap) in polled {
                 if let Some(events) = events.get_mut(i) {
-                    events.write(&mut page, list, snap, &FxHashSet::default()).map_err(RunError::stdout)?;
+                    events.write(&mut page, list, snap, FxHashSet::default()).map_err(RunError::stdout)?;
                 }
             }
         } else {

@@ -1,5 +1,6 @@
 //! Moments of the past for the dashboard: which one is meant, and its snapshot.
 
+mod alert_marks;
 mod search;
 
 use crate::derive::Engine;
@@ -7,6 +8,7 @@ use crate::model::sample::{DnsQuery, Event, EventCount};
 use crate::model::{AlertRules, Hosts, Period, ProtoSet, Sample, Services, Snapshot};
 use crate::recording::{Moments, Recording, RecordingError, Ring};
 use crate::tui::{PastPosition, Searched, SeekRequest, SeekTo};
+use alert_marks::AlertMarks;
 pub(super) use search::{Search, Slice};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -44,15 +46,47 @@ pub(super) enum Past {
     /// The last minutes of a live source.
     Ring(Ring),
     /// A recording, which is the past as a whole.
-    Recording(Box<Recording>),
+    Recording(Box<Recording>, Box<AlertMarks>),
 }
 
 impl Past {
+    /// A recording.
+    pub(super) fn recording(mut recording: Recording) -> Self {
+        let alerts = AlertMarks::new(&mut recording);
+        Self::Recording(Box::new(recording), Box::new(alerts))
+    }
+
     /// Its moments.
     pub(super) fn moments(&mut self) -> &mut dyn Moments {
         match self {
             Self::Ring(ring) => ring,
-            Self::Recording(recording) => &mut **recording,
+            Self::Recording(recording, _) => &mut **recording,
+        }
+    }
+
+    /// Continues a search for some moments.
+    pub(super) fn search(&mut self, search: &mut Search, context: &Context) -> Result<Slice, RecordingError> {
+        match self {
+            Self::Recording(recording, alerts) if search.is_for_alerts() => {
+                alerts.search(search, recording, context)
+            }
+            _ => search.slice(self.moments(), context),
+        }
+    }
+
+    /// True if the alerts of some moments are not known yet.
+    pub(super) fn has_unmarked(&self) -> bool {
+        matches!(self, Self::Recording(_, alerts) if !alerts.is_done())
+    }
+
+    /// Derives the alerts of some moments; returns the figures of all if they are others now.
+    pub(super) fn mark_alerts(&mut self, context: &Context) -> Result<Option<Arc<[Period]>>, RecordingError> {
+        match self {
+            Self::Recording(recording, alerts) => {
+                let changed = alerts.part(recording, context)?;
+                Ok(changed.then(|| periods(&**recording)))
+            }
+            Self::Ring(_) => Ok(None),
         }
     }
 }
@@ -68,16 +102,22 @@ fn target(moments: &dyn Moments, shown_ns: u64, to: SeekTo) -> ControlFlow<(Sear
         }
         SeekTo::Moment(moment) => moments.mark(last).map(|m| moments.number_at(moment.resolve(m.at.unix_ns))),
         SeekTo::Begin(what, forward) => {
-            let alerts = |n: usize| moments.mark(n).and_then(|m| m.alerts);
-            let all_known = alerts(0).is_some() && alerts(last).is_some();
-            if what != Searched::Alert || !all_known {
+            if what != Searched::Alert {
                 return ControlFlow::Break((what, forward));
             }
-            let begins = |n: &usize| *n > 0 && alerts(*n) > alerts(*n - 1);
-            if forward { (shown + 1..=last).find(begins) } else { (0..shown).rfind(begins) }
+            match next_alert(moments, shown, forward) {
+                Some((_, None)) => return ControlFlow::Break((what, forward)),
+                known => known.map(|(n, _)| n),
+            }
         }
     };
     ControlFlow::Continue(number)
+}
+
+/// Next moment in a direction with which an alert begins, or of which that is not known yet (`None`).
+fn next_alert(moments: &dyn Moments, from: usize, forward: bool) -> Option<(usize, Option<bool>)> {
+    let mark = |n: usize| Some((n, moments.mark(n)?.alert)).filter(|(_, alert)| *alert != Some(false));
+    if forward { (from + 1..moments.len()).find_map(mark) } else { (0..from).rev().find_map(mark) }
 }
 
 /// Result of requests.
@@ -174,25 +214,33 @@ impl Skipped {
     }
 }
 
-/// Place of a moment, with the figures of all in at most [`MOST_PERIODS`] parts.
-fn position(moments: &dyn Moments, number: usize) -> PastPosition {
+/// Figures of all moments, in at most [`MOST_PERIODS`] parts.
+fn periods(moments: &dyn Moments) -> Arc<[Period]> {
     let count = moments.len();
-    let mut periods = vec![Period::default(); count.min(MOST_PERIODS)];
-    let mut before = None;
+    let mut periods = vec![Period { states: None, alert: Some(false) }; count.min(MOST_PERIODS)];
     for (n, mark) in (0..count).filter_map(|n| Some((n, moments.mark(n)?))) {
         let period = &mut periods[n * count.min(MOST_PERIODS) / count];
         if let Some(states) = &mark.states {
             period.states.get_or_insert_default().raise(states);
         }
-        period.alert |= before.is_some_and(|b| mark.alerts > b);
-        before = mark.alerts.map(Some);
+        period.alert = match (period.alert, mark.alert) {
+            (Some(true), _) | (_, Some(true)) => Some(true),
+            (Some(false), Some(false)) => Some(false),
+            _ => None,
+        };
     }
+    periods.into()
+}
+
+/// Place of a moment.
+fn position(moments: &dyn Moments, number: usize) -> PastPosition {
+    let count = moments.len();
     let at = |n: usize| moments.mark(n).map_or(0, |m| m.at.unix_ns);
     PastPosition {
         number,
         moments: count,
         span_ns: (at(0), at(count.saturating_sub(1))),
-        periods: periods.into(),
+        periods: periods(moments),
     }
 }
 
@@ -216,7 +264,9 @@ mod tests {
             let at = Stamp { boot_ns: ns, unix_ns: ns };
             let mut states = StateCounts::default();
             (0..n).for_each(|_| states.add(State::Established));
-            self.0.get(n).map(|alerts| Mark { at, alerts: Some(*alerts), states: Some(states) })
+            let alerts = self.0.get(n)?;
+            let alert = Some(n > 0 && *alerts > self.0[n - 1]);
+            Some(Mark { at, alert, states: Some(states) })
         }
 
         fn read(
@@ -264,10 +314,11 @@ mod tests {
         let open = |p: &Period| p.states.map_or(0, |s| s.get(State::Established));
         assert!(place.periods.is_sorted_by_key(open));
         assert_eq!(place.periods.last().map(open), Some(4999), "the largest of the last period");
-        let alerts: Vec<usize> = (0..MOST_PERIODS).filter(|p| place.periods[*p].alert).collect();
+        let alerts: Vec<usize> =
+            (0..MOST_PERIODS).filter(|p| place.periods[*p].alert == Some(true)).collect();
         assert_eq!(alerts, [4000 * MOST_PERIODS / 5000]);
         let place = position(&Fixed(vec![0, 1, 1]), 1);
-        assert_eq!(place.periods.iter().map(|p| p.alert).collect::<Vec<_>>(), [false, true, false]);
+        assert_eq!(place.periods.iter().map(|p| p.alert).collect::<Vec<_>>(), [false, true, false].map(Some));
         assert_eq!(position(&Fixed(vec![]), 0).periods.len(), 0);
     }
 }

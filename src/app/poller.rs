@@ -6,16 +6,22 @@ use super::past::{self, Context, Past, Search, Slice, Sought};
 use super::recorder::Beside;
 use crate::collect::{CollectError, Source};
 use crate::derive::Engine;
-use crate::model::{AttrSet, Reads, Shown, Snapshot, Verify, Wants};
+use crate::model::{AttrSet, Period, Reads, Shown, Snapshot, Verify, Wants};
 use crate::tui::event::Recorded;
 use crate::tui::{PastPosition, SeekRequest};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Maximum number of sockets of the first frame, so that it appears at once.
 const FIRST_SOCKETS: u32 = 4096;
+
+/// Rows from which two snapshots are held at most: more than 20 MB each.
+const LARGE: usize = 100_000;
+/// Time for the screen to change to the last snapshot, in steps: sorting a million rows takes a part of a second.
+const RELEASE_STEP: Duration = Duration::from_millis(10);
+const RELEASE_STEPS: u32 = 200;
 
 /// Messages of the collector thread.
 #[derive(Debug)]
@@ -30,6 +36,8 @@ pub(super) enum PollEvent {
     Past(Arc<Snapshot>, PastPosition),
     /// The recording that is written began, ended, waits for space or continues; for the status line.
     Recording(Recorded, String),
+    /// Figures of the moments of a recording, after the alerts of more of them were derived.
+    Marks(Arc<[Period]>),
     /// No moment is meant by the request.
     NoMoment,
     /// A search in the past came to this time, nanoseconds since 1970.
@@ -76,6 +84,19 @@ impl Shared {
     fn change(&self, f: impl FnOnce(&mut Control)) {
         f(&mut lock(&self.control));
         self.changed.notify_one();
+    }
+
+    /// Waits until a large snapshot is not shown any more: the previous one, while the rows of the last are sorted. Else three
+    /// are held while the next is read. The wait is bounded: a paused screen holds its snapshot.
+    fn await_release(&self, shown: &Weak<Snapshot>) {
+        let is_large = || shown.upgrade().is_some_and(|s| s.facts.len() >= LARGE);
+        let mut c = lock(&self.control);
+        for _ in 0..RELEASE_STEPS {
+            if c.stop || !is_large() {
+                return;
+            }
+            c = self.changed.wait_timeout(c, RELEASE_STEP).unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 }
 
@@ -227,10 +248,14 @@ fn poll(
     let mut sought = 0;
     // Snapshot that was added to the past last.
     let mut kept: Option<Arc<Snapshot>> = None;
+    // Last snapshot, and its predecessor.
+    let mut sent: [Weak<Snapshot>; 2] = Default::default();
     // A recording is not played on while a moment of it is shown, and after its end.
     let mut held = false;
     // Search in the past that is under way.
     let mut search: Option<Search> = None;
+    // Time before which no alerts of a recording are derived in the background.
+    let mut rest_until = Instant::now();
     loop {
         let mut wants = {
             let mut c = lock(&shared.control);
@@ -267,11 +292,11 @@ fn poll(
                 if !requests.is_empty() || (search.is_some() && !is_due) {
                     context.protos = c.wants.protos;
                     drop(c);
-                    held |= matches!(past, Past::Recording(_));
-                    let moments = past.moments();
+                    held |= matches!(past, Past::Recording(..));
                     let result = match &mut search {
-                        Some(search) if requests.is_empty() => match search.slice(moments, &context) {
+                        Some(search) if requests.is_empty() => match past.search(search, &context) {
                             Ok(Slice::Found(number)) => {
+                                let moments = past.moments();
                                 sought = moments.mark(number).map_or(sought, |m| m.at.unix_ns);
                                 past::moment(moments, &context, number, engine.seq())
                             }
@@ -284,7 +309,7 @@ fn poll(
                             Err(e) => Err(e),
                         },
                         // A new request ends a search.
-                        _ => past::seek(moments, &context, (&requests, &mut sought), engine.seq()),
+                        _ => past::seek(past.moments(), &context, (&requests, &mut sought), engine.seq()),
                     };
                     search = None;
                     let event = match result {
@@ -305,12 +330,27 @@ fn poll(
                     c = lock(&shared.control);
                     continue;
                 }
-                if held {
+                if held && !past.has_unmarked() {
                     c = shared.changed.wait(c).unwrap_or_else(PoisonError::into_inner);
                     continue;
                 }
+                if held && rest_until <= now {
+                    drop(c);
+                    let event = match past.mark_alerts(&context) {
+                        Ok(marks) => marks.map(PollEvent::Marks),
+                        Err(e) => Some(PollEvent::Failed(e.to_string())),
+                    };
+                    if event.is_some_and(|event| !send(event)) {
+                        return;
+                    }
+                    // Half of a core at most.
+                    rest_until = Instant::now() + now.elapsed();
+                    c = lock(&shared.control);
+                    continue;
+                }
+                let due = if held { Some(rest_until) } else { due };
                 match due {
-                    Some(due) if !c.now && due > now => {
+                    Some(due) if (held || !c.now) && due > now => {
                         c = shared
                             .changed
                             .wait_timeout(c, due - now)
@@ -323,6 +363,7 @@ fn poll(
             c.now = first && c.wants.reads(Reads::OWNERS);
             Wants { verify: Verify::Shown(Arc::clone(&c.shown)), ..c.wants.clone() }
         };
+        shared.await_release(&sent[1]);
         started = Some(Instant::now());
         let cpu_before = cpu_time() + source.cpu_elsewhere();
         if first {
@@ -348,13 +389,26 @@ fn poll(
                 }
                 sample.services = Arc::clone(&context.services);
                 sample.hosts = Arc::clone(&context.hosts);
+                // The first sample has a part of the sockets only.
+                let mut ring = match &mut past {
+                    Past::Ring(ring) if sample.wants.max_sockets.is_none() => Some(ring),
+                    _ => None,
+                };
+                let before = kept.take();
+                // What cannot be kept is not in the past; the next one is written whole.
+                let frame = ring
+                    .as_mut()
+                    .and_then(|ring| ring.encode(&sample, before.as_deref().map(|s| &s.sample)).ok());
+                drop(before);
                 let snap = engine.step(sample);
                 rows = Some(snap.facts.len());
-                // The first sample has a part of the sockets only.
-                if let (Past::Ring(ring), None) = (&mut past, snap.sample.wants.max_sockets) {
-                    let before = kept.replace(Arc::clone(&snap));
-                    // What cannot be kept is not in the past; the next one is written whole.
-                    let _ = ring.push(&snap, before.as_deref());
+                let last = std::mem::replace(&mut sent[0], Arc::downgrade(&snap));
+                sent[1] = last;
+                if let Some(ring) = ring {
+                    kept = Some(Arc::clone(&snap));
+                    if let Some(frame) = frame {
+                        ring.add(frame, &snap);
+                    }
                 }
                 PollEvent::Fresh(snap)
             }

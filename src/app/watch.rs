@@ -52,7 +52,7 @@ pub(super) fn run(plan: &Plan, list: &ListPlan, every: Duration) -> Result<ExitS
                 None => Ok(FxHashSet::default()),
             };
             let written =
-                reported.and_then(|reported| events.write(&mut out, list, Arc::clone(&snap), &reported));
+                reported.and_then(|reported| events.write(&mut out, list, Arc::clone(&snap), reported));
             written.map_err(RunError::stdout)
         } else {
             let short_lived = short_lived.as_ref().map(|found| &found.snap);
@@ -173,17 +173,20 @@ fn write_short_lived(
 #[derive(Default)]
 pub(super) struct Events {
     previous: Option<(Arc<Snapshot>, FxHashMap<Identity, u32>)>,
+    /// Rows that were reported as short-lived at the previous poll. Their sockets ended after it had read the sockets, so that what is
+    /// left of one in `TIME_WAIT` is read now.
+    reported: FxHashSet<Identity>,
 }
 
 impl Events {
     /// Writes an object for each row that was opened, closed or changed; at the first poll, for each row. New ones in `reported`
-    /// have been written.
+    /// have been written, at this poll or the previous one.
     pub(super) fn write(
         &mut self,
         out: &mut dyn Write,
         list: &ListPlan,
         snap: Arc<Snapshot>,
-        reported: &FxHashSet<Identity>,
+        reported: FxHashSet<Identity>,
     ) -> io::Result<()> {
         listing::resolve_all_hosts(list, &snap);
         let rows = listing::view(list).arrange(&snap).rows;
@@ -244,13 +247,14 @@ impl Events {
                         (Some(b), _) | (None, Some(b)) => {
                             write_event(Event::Changed, id, Some((old, *b)), Some((&snap, *r)))?;
                         }
-                        (None, None) if reported.contains(&id) => {}
+                        (None, None) if reported.contains(&id) || self.reported.contains(&id) => {}
                         (None, None) => write_event(Event::Opened, id, None, Some((&snap, *r)))?,
                     }
                 }
             }
         }
         self.previous = Some((snap, now));
+        self.reported = reported;
         Ok(())
     }
 }
@@ -263,4 +267,37 @@ fn row_changed(list: &ListPlan, old: &Snapshot, before: u32, new: &Snapshot, aft
     }
     let is_fact = |c: &&&Column| !c.is_over_time() && !matches!(c.kind, Kind::Secs);
     list.columns.iter().filter(is_fact).any(|c| c.value(old, before) != c.value(new, after))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::plan::What;
+    use crate::cli::{Args, Settings};
+    use crate::model::Services;
+    use clap::Parser;
+
+    #[test]
+    fn socket_that_was_reported_as_short_lived_is_not_opened_at_the_next_poll() {
+        let args = Args::parse_from(["sockscope", "list", "-c", "proto"]);
+        let plan = Plan::new(args, Services::well_known(), Settings::default()).unwrap();
+        let What::List(list) = &plan.what else { panic!("a listing") };
+        let nothing = Arc::new(crate::testing::snapshot(vec![], vec![], &["host"]));
+        let rows = Arc::new(crate::testing::machine());
+        let opened = |polls: &[(&Arc<Snapshot>, bool)]| {
+            let (mut events, mut out) = (Events::default(), Vec::new());
+            for (snap, reports) in polls {
+                let ids = (0..rows.live).filter(|_| *reports).filter_map(|r| (list.table.identity)(&rows, r));
+                events.write(&mut out, list, Arc::clone(snap), ids.collect()).unwrap();
+            }
+            String::from_utf8(out).unwrap().matches("\"opened\"").count()
+        };
+        assert_eq!(opened(&[(&nothing, false), (&rows, false)]), rows.live);
+        assert_eq!(opened(&[(&nothing, false), (&rows, true)]), 0);
+        assert_eq!(opened(&[(&nothing, false), (&nothing, true), (&rows, false)]), 0);
+        assert_eq!(
+            opened(&[(&nothing, false), (&nothing, true), (&nothing, false), (&rows, false)]),
+            rows.live
+        );
+    }
 }

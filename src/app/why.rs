@@ -2,6 +2,8 @@
 
 mod answer;
 mod json;
+mod proxied;
+mod read;
 mod trace;
 
 use super::exit_status::{ExitStatus, RunError};
@@ -68,7 +70,7 @@ fn is_changed(last: Option<&Vec<Key>>, key: &[Key]) -> bool {
 
 /// Reads and answers once: the failing ones first.
 fn ask(plan: &Plan, why: &WhyPlan, uid: Option<u32>) -> Result<(Arc<Snapshot>, Vec<Answer>), RunError> {
-    let snap = answer::read(plan, matches!(why.target, Target::Pid(_) | Target::Name(_)))?;
+    let snap = read::read(plan, matches!(why.target, Target::Pid(_) | Target::Name(_)))?;
     let mut answers = Vec::new();
     for q in questions(plan, why, uid, &snap)? {
         let answer = answer(plan, &snap, &q)?;

@@ -377,7 +377,7 @@ impl NetlinkSource {
         match result {
             Ok(_) => {
                 for s in &mut sample.sockets[begin..] {
-                    s.auto_port = Some(chosen.contains(&s.id.cookie));
+                    s.auto_port = Some(chosen.contains(&{ s.id.cookie }));
                 }
             }
             Err(e) if e.is_unsupported() => {}

@@ -35,6 +35,8 @@ pub(super) struct ClosedRows {
     pub(super) rows: Vec<Socket>,
     pub(super) names: Vec<Box<str>>,
     pub(super) facts: Vec<SocketFacts>,
+    /// Times at which they were found closed, nanoseconds after boot.
+    pub(super) closed_ns: Vec<u64>,
     /// Last known owners: index in `rows`, owner.
     pub(super) former: Vec<(u32, LastOwner)>,
     /// Sockets that closed since the previous poll.
@@ -74,7 +76,7 @@ impl ClosedSockets {
                 continue;
             }
             out.count += u32::from(fresh);
-            let closed_ns = if fresh { now } else { facts.closed_ns };
+            let closed_ns = prev.closed_ns(row).unwrap_or(now);
             // TIME_WAIT expires by itself, often a thousand times a minute: not worth showing.
             if now.saturating_sub(closed_ns) >= LINGER_NS
                 || s.state == State::TimeWait
@@ -95,7 +97,8 @@ impl ClosedSockets {
             }
             out.rows.push(closed);
             let owner_missing = Some(Missing::Gone);
-            out.facts.push(SocketFacts { owners: (0, 0), owner_missing, closed_ns, ..facts });
+            out.facts.push(SocketFacts { owners: (0, 0), owner_missing, ..facts });
+            out.closed_ns.push(closed_ns);
         }
         out
     }

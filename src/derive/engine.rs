@@ -131,6 +131,8 @@ impl Engine {
         let mut peers = self.peers.assign_numbers(&sample, sockets);
         let mut ports = ports::collect(&sample, sockets, &mut facts, &rates, &peers, &coverage);
         self.peers.collect(&mut peers, &sample, sockets, &facts, &rates);
+        // Of each socket, and not needed while the rest is made.
+        peers.numbers = Vec::new();
         let (mut processes, sockets_of) = self.process_history.collect(&sample, sockets, &facts, &rates);
         let (units, unit_of_cgroup) = self.units.collect(&sample, &mut processes);
         let mut derive_faults = Faults::default();
@@ -190,6 +192,7 @@ impl Engine {
         let (carried_owners, mut former): (Vec<_>, Vec<_>) =
             former.into_iter().partition(|(row, _)| unread(*row));
         let expired = previous.as_ref().map(|p| self.closed.expire_missing(p, &pairs, &sample, &coverage));
+        drop(pairs);
         let closed: ClosedRows = expired.unwrap_or_default();
         facts.extend(closed.facts);
         former.extend(closed.former.into_iter().map(|(i, owner)| (live as u32 + i, owner)));
@@ -213,6 +216,7 @@ impl Engine {
             live_rows,
             closed_rows: closed.rows,
             closed_names: closed.names,
+            closed_ns: closed.closed_ns,
             live,
             derive_faults,
             facts,
@@ -288,7 +292,6 @@ impl Engine {
                 owners: range,
                 owner_missing: missing,
                 state_since_ns: if same_state { f.state_since_ns } else { now },
-                closed_ns: 0,
                 ..*f
             };
             let mut last_owner = None;
@@ -313,7 +316,6 @@ impl Engine {
                     preexisting,
                     state_since_ns: now,
                     waiting_since_ns: if s.recv_q > 0 { now } else { 0 },
-                    closed_ns: 0,
                     direction: Direction::None,
                     activity: [0; 8],
                 }

@@ -65,6 +65,11 @@ pub(super) fn collect(c: &Context<'_>, rules: &[NatRule]) -> Forwards {
     Forwards { rows, flows, earlier, pairs }
 }
 
+/// True if the process forwards connections, by its name and command line.
+pub fn is_proxy(comm: &str, cmdline: &str) -> bool {
+    !cmdline::parse(comm, cmdline).is_empty()
+}
+
 fn rule_forward(r: &NatRule) -> Forward {
     let any = if r.host.v6 { Addr::ANY6 } else { Addr::ANY4 };
     let (first, last) = r.host.ports.unwrap_or((0, 0));

@@ -162,8 +162,8 @@ causes! {
         "Accept ct state established,related before other rules.";
     /// DNAT without a listener.
     DNAT_DEAD "forward-dead" Refused
-        "A rule translates the destination to an endpoint on which nothing listens."
-        "Start the service behind it, or correct address and port of the rule.";
+        "A rule or a proxy forwards to an endpoint on which nothing listens."
+        "Start the service behind it, or correct address and port of the forward.";
     /// No listener.
     NOTHING_LISTENS "nothing-listens" Refused
         "No socket listens on the port."

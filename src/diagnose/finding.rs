@@ -3,7 +3,7 @@
 use super::dns_rules::{self, DnsRule};
 use super::event_rules::{self, EventRule};
 use super::{forward, limit, remedy, socket_rules};
-use crate::model::snapshot::{DnsRow, EventFlow, EventRow, FlowCounts};
+use crate::model::snapshot::{DnsRow, EventFlow, EventRow, FlowCounts, Resolver};
 use crate::model::{Level, Snapshot};
 
 /// One rule.
@@ -411,24 +411,25 @@ pub fn dns_diagnoses(snap: &Snapshot, row: &DnsRow) -> Vec<Diagnosis> {
     found.collect()
 }
 
+/// Findings of one resolver.
+pub fn resolver_findings(resolver: &Resolver) -> impl Iterator<Item = (&'static Finding, DnsRule)> {
+    FINDINGS.iter().filter_map(|finding| match finding.check {
+        Check::Dns(rule) if (rule.applies)(resolver) => Some((finding, rule)),
+        _ => None,
+    })
+}
+
 /// Findings of every resolver asked in the last seconds.
 pub fn resolver_diagnoses(snap: &Snapshot) -> Vec<Diagnosis> {
-    let each = |r: &crate::model::snapshot::Resolver| {
-        FINDINGS
-            .iter()
-            .filter_map(|finding| match finding.check {
-                Check::Dns(rule) if (rule.applies)(r) => Some(Diagnosis {
-                    finding,
-                    evidence: (rule.evidence)(snap, r),
-                    severity: finding.severity,
-                    help: finding.help,
-                    row: 0,
-                }),
-                _ => None,
-            })
-            .collect::<Vec<_>>()
+    let diagnosis = |r, (finding, rule): (&'static Finding, DnsRule)| Diagnosis {
+        finding,
+        evidence: (rule.evidence)(snap, r),
+        severity: finding.severity,
+        help: finding.help,
+        row: 0,
     };
-    snap.dns.resolvers.iter().flat_map(each).collect()
+    let resolvers = snap.dns.resolvers.iter();
+    resolvers.flat_map(|r| resolver_findings(r).map(move |found| diagnosis(r, found))).collect()
 }
 
 /// The finding of a limit; `None` while its level is ok.

@@ -5,7 +5,8 @@ use crate::model::{Snapshot, state_age};
 /// Seconds in the current state, and whether that is a lower bound; see [`state_age::in_state`].
 pub(crate) fn in_state(snap: &Snapshot, row: usize) -> (f64, bool) {
     let (facts, attrs) = (&snap.facts[row], snap.attrs(row));
-    state_age::in_state(facts, snap.socket(row), attrs, snap.sample.at.boot_ns)
+    let end = snap.closed_ns(row).unwrap_or(snap.sample.at.boot_ns);
+    state_age::in_state(facts, snap.socket(row), attrs, end)
 }
 
 #[cfg(test)]

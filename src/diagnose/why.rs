@@ -5,6 +5,7 @@ mod listener;
 mod path;
 mod probe;
 mod process;
+mod proxied;
 mod question;
 mod recent;
 mod sockets;
@@ -16,6 +17,7 @@ use crate::model::cgroup_bpf::CgroupPrograms;
 use crate::model::lang::noop;
 use crate::model::path::{Hop, Stage};
 use crate::model::{Addr, Endpoint, Proto, Sample, Snapshot};
+pub use proxied::Proxied;
 pub use question::{Connection, Question};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::borrow::Cow;
@@ -195,14 +197,14 @@ pub enum PathEnd {
 }
 
 /// Answers for a connection of this machine to an endpoint, by the hops of its path. `pairs` has the connections of the namespace of
-/// the client, which is number `pairs.1` there. `programs` are those of the cgroups.
+/// the client, which is number `pairs.1` there. `programs` are those of the cgroups, `proxied` is the forward of the proxy that listens at the end.
 pub fn outgoing(
     snap: &Snapshot,
     pairs: (&Snapshot, u16),
     programs: &Programs,
     q: &Outgoing,
-    hops: &[Hop],
-    end: &PathEnd,
+    (hops, end): (&[Hop], &PathEnd),
+    proxied: Option<&Proxied<'_>>,
 ) -> Answer {
     let mut steps = process::client(snap, &q.client);
     let mut of_cgroup = cgroup::steps(programs.client.as_ref(), q);
@@ -213,7 +215,7 @@ pub fn outgoing(
     if let Some(first) = hops.first() {
         steps.extend(source::steps(pairs, q, first));
     }
-    steps.extend(path_steps(snap, (q.proto, q.client.netns), hops, end, programs));
+    steps.extend(path_steps(snap, (q.proto, q.client.netns), (hops, end), programs, proxied));
     let mut recent = recent::pair(pairs, q, hops.last().map_or(q.dest, Hop::dest));
     recent.blame_mtu(hops);
     steps.extend(recent.steps);
@@ -226,9 +228,9 @@ pub fn outgoing(
 fn path_steps(
     snap: &Snapshot,
     (proto, from): (Proto, u16),
-    hops: &[Hop],
-    end: &PathEnd,
+    (hops, end): (&[Hop], &PathEnd),
     programs: &Programs,
+    proxied: Option<&Proxied<'_>>,
 ) -> Vec<Step> {
     let mut steps = Vec::new();
     for hop in hops {
@@ -258,7 +260,9 @@ fn path_steps(
                     step.netns = Some(last.net.name.to_string());
                 }
             }
+            let is_served = !found.iter().any(Step::is_failure);
             steps.extend(found);
+            steps.extend(proxied.filter(|_| is_served).and_then(proxied::step));
         }
         (PathEnd::AtHop, _) => {}
         (PathEnd::Remote(addr), _) => {
@@ -273,22 +277,24 @@ fn path_steps(
 }
 
 /// Answers for clients of a port of this machine: `hops` are its addresses; `forwarded` is the path of a packet whose destination a
-/// rule translates.
+/// rule translates, `proxied` the forward of the proxy that listens.
 pub fn incoming(
     snap: &Snapshot,
     (proto, port): (Proto, u16),
     netns: u16,
-    hops: &[Hop],
-    forwarded: Option<&(Vec<Hop>, PathEnd)>,
+    (hops, forwarded): (&[Hop], Option<&(Vec<Hop>, PathEnd)>),
     programs: &Programs,
+    proxied: Option<&Proxied<'_>>,
 ) -> Answer {
     let subject = format!("{} :{port}", proto.name());
     let steps = match forwarded {
-        Some((path, end)) => path_steps(snap, (proto, netns), path, end, programs),
+        Some((path, end)) => path_steps(snap, (proto, netns), (path, end), programs, proxied),
         None => {
             let mut steps = listener::port(snap, proto, port, netns, hops);
             let at = steps.iter().position(|s| s.name == "listener").unwrap_or(steps.len());
             steps.splice(at..at, cgroup::server_steps(programs.server.as_ref()));
+            let is_served = !steps[at..].iter().any(Step::is_failure);
+            steps.extend(proxied.filter(|_| is_served).and_then(proxied::step));
             steps
         }
     };

@@ -5,7 +5,7 @@ use super::pairs::Pairs;
 use super::parts::{self, NUMBER_PARTS, PARTS, Split};
 use super::summary;
 use super::table::TableReader;
-use super::varint::{Input, put_bytes};
+use super::varint::{Input, put, put_bytes};
 use super::wire::{self, FrameHead, FrameKind};
 use super::{FrameError, dns, events, flows, owners, processes, sockets};
 use crate::model::{Backend, BackendInfo, Sample, Stamp, Wants};
@@ -70,14 +70,16 @@ impl Encoder {
         };
         let payload = self.payload(sample, base);
         self.since_key = Some(since);
-        let mut frame = wire::seal(kind, sample.at, &summary::encode(sample), &payload)?;
+        let pieces = payload.iter().map(|piece| &**piece);
+        let mut frame = wire::seal_pieces(kind, sample.at, &summary::encode(sample), pieces)?;
         if sample.redacted {
             wire::mark_redacted(&mut frame);
         }
         Ok(frame)
     }
 
-    fn payload(&mut self, sample: &Sample, base: Option<&Sample>) -> Vec<u8> {
+    /// Payload in pieces: the largest ones are not copied.
+    fn payload(&mut self, sample: &Sample, base: Option<&Sample>) -> Vec<Vec<u8>> {
         let empty;
         let old = match base {
             Some(old) => old,
@@ -89,16 +91,15 @@ impl Encoder {
         };
         let elapsed_ns = sample.at.boot_ns.saturating_sub(old.at.boot_ns);
         let mut out = Vec::new();
-        if let Some(base) = base {
-            put_bytes(&mut out, BASE.as_bytes());
-            put_bytes(&mut out, &base.at.boot_ns.to_le_bytes());
-        }
         let mut section = |name: &str, data: Option<Vec<u8>>| {
             if let Some(data) = data {
-                put_bytes(&mut out, name.as_bytes());
-                put_bytes(&mut out, &data);
+                let mut head = Vec::new();
+                put_bytes(&mut head, name.as_bytes());
+                put(&mut head, data.len() as u64);
+                out.extend([head, data]);
             }
         };
+        section(BASE, base.map(|base| base.at.boot_ns.to_le_bytes().to_vec()));
         for part in PARTS {
             section(part.name, parts::put(part, sample, base));
         }
@@ -125,6 +126,10 @@ fn follows(sample: &Sample, old: &Sample) -> bool {
         && sample.host == old.host
         && sample.at.boot_ns >= old.at.boot_ns
 }
+
+/// State of a [`Decoder`] after a frame.
+#[derive(Debug)]
+pub struct Checkpoint((Sample, Vec<Split>));
 
 /// Reads frames as samples.
 #[derive(Debug)]
@@ -160,6 +165,16 @@ impl Decoder {
     /// Sample read last.
     pub fn last(&self) -> Option<&Sample> {
         self.last.as_ref().map(|(s, _)| s)
+    }
+
+    /// The sample read last, with what the next frame needs beside it.
+    pub fn checkpoint(&self) -> Option<Checkpoint> {
+        self.last.clone().map(Checkpoint)
+    }
+
+    /// Continues as after the frame of a checkpoint.
+    pub fn resume(&mut self, checkpoint: &Checkpoint) {
+        self.last = Some(checkpoint.0.clone());
     }
 
     /// Reads one frame. After an error the next frame must be a key frame.
@@ -292,7 +307,7 @@ pub(crate) fn payloads(samples: &[Sample]) -> Vec<u8> {
         samples.iter().enumerate().map(|(i, s)| Sample { at: at(i), ..s.clone() }).collect();
     let samples = &timed;
     for (i, sample) in samples.iter().enumerate() {
-        let payload = encoder.payload(sample, i.checked_sub(1).and_then(|j| samples.get(j)));
+        let payload = encoder.payload(sample, i.checked_sub(1).and_then(|j| samples.get(j))).concat();
         out.extend_from_slice(&(payload.len() as u32).to_le_bytes());
         out.extend_from_slice(&payload);
     }

@@ -16,7 +16,7 @@
 
 use super::FrameError;
 use crate::model::Stamp;
-use std::io::Read;
+use std::io::{self, Read, Write};
 
 /// Length of the header of a frame, bytes.
 pub const HEADER_LEN: usize = 36;
@@ -73,28 +73,49 @@ pub struct FrameHead {
 
 /// A frame of a payload, after a summary: none, or one skippable frame of zstd.
 pub fn seal(kind: FrameKind, at: Stamp, summary: &[u8], payload: &[u8]) -> Result<Vec<u8>, FrameError> {
-    let compressed =
-        zstd::bulk::compress(payload, LEVEL).map_err(|e| FrameError::Compression(e.to_string()))?;
-    let compressed = [summary, &compressed].concat();
+    seal_pieces(kind, at, summary, std::iter::once(payload))
+}
+
+/// The same of a payload in pieces: that of a million sockets is held once, and what it is compressed to is not copied.
+pub(super) fn seal_pieces<'a>(
+    kind: FrameKind,
+    at: Stamp,
+    summary: &[u8],
+    payload: impl Iterator<Item = &'a [u8]> + Clone,
+) -> Result<Vec<u8>, FrameError> {
+    let mut out = vec![0; HEADER_LEN];
+    out.extend_from_slice(summary);
+    let mut out = compress(payload, out).map_err(|e| FrameError::Compression(e.to_string()))?;
+    let compressed = &out[HEADER_LEN..];
     let limit = u64::from(MAX_FRAME);
     let len = u32::try_from(compressed.len()).ok().filter(|n| *n <= MAX_FRAME);
     let Some(len) = len else {
         return Err(FrameError::TooLarge { subject: "bytes", value: compressed.len() as u64, limit });
     };
     let number = FrameKind::ALL.iter().find(|(k, _)| *k == kind).map_or(0, |(_, n)| *n);
-    let mut out = Vec::with_capacity(HEADER_LEN + compressed.len());
-    out.extend_from_slice(&MAGIC);
-    out.extend_from_slice(&len.to_le_bytes());
-    out.extend_from_slice(&crc32fast::hash(&compressed).to_le_bytes());
-    out.push(number);
-    out.push(if cfg!(target_endian = "big") { BIG_ENDIAN } else { 0 });
-    out.extend_from_slice(&SCHEMA.to_le_bytes());
-    out.extend_from_slice(&at.unix_ns.to_le_bytes());
-    out.extend_from_slice(&at.boot_ns.to_le_bytes());
-    let crc = crc32fast::hash(&out);
-    out.extend_from_slice(&crc.to_le_bytes());
-    out.extend_from_slice(&compressed);
+    let mut header = Vec::with_capacity(HEADER_LEN);
+    header.extend_from_slice(&MAGIC);
+    header.extend_from_slice(&len.to_le_bytes());
+    header.extend_from_slice(&crc32fast::hash(compressed).to_le_bytes());
+    header.push(number);
+    header.push(if cfg!(target_endian = "big") { BIG_ENDIAN } else { 0 });
+    header.extend_from_slice(&SCHEMA.to_le_bytes());
+    header.extend_from_slice(&at.unix_ns.to_le_bytes());
+    header.extend_from_slice(&at.boot_ns.to_le_bytes());
+    header.extend_from_slice(&crc32fast::hash(&header).to_le_bytes());
+    out[..HEADER_LEN].copy_from_slice(&header);
     Ok(out)
+}
+
+/// Appends the compressed payload. Its length is known before, as of one that is compressed as a whole.
+fn compress<'a>(payload: impl Iterator<Item = &'a [u8]> + Clone, out: Vec<u8>) -> io::Result<Vec<u8>> {
+    let len: usize = payload.clone().map(<[u8]>::len).sum();
+    let mut encoder = zstd::stream::write::Encoder::new(out, LEVEL)?;
+    encoder.set_pledged_src_size(Some(len as u64))?;
+    for piece in payload {
+        encoder.write_all(piece)?;
+    }
+    encoder.finish()
 }
 
 /// Marks a frame as one of a redacted sample.
@@ -165,7 +186,7 @@ pub(super) fn payload_within(head: &FrameHead, body: &[u8], limit: u64) -> Resul
     if !head.matches(body) {
         return Err(FrameError::Checksum);
     }
-    let damaged = |e: std::io::Error| FrameError::Compression(e.to_string());
+    let damaged = |e: io::Error| FrameError::Compression(e.to_string());
     let mut out = Vec::new();
     let decoder = zstd::stream::read::Decoder::with_buffer(body).map_err(damaged)?;
     let read = decoder.take(limit + 1).read_to_end(&mut out).map_err(damaged)?;

@@ -8,8 +8,8 @@ use super::state::StateCounts;
 pub struct Mark {
     /// Time of the sample.
     pub at: Stamp,
-    /// Alerts at that time; `None` while nothing was derived from the sample.
-    pub alerts: Option<u32>,
+    /// True if an alert began with it; `None` while nothing was derived from the sample.
+    pub alert: Option<bool>,
     /// Sockets by state; `None` while the sample was not read.
     pub states: Option<StateCounts>,
 }
@@ -19,6 +19,6 @@ pub struct Mark {
 pub struct Period {
     /// Largest number of sockets by state; `None` if no sample was read.
     pub states: Option<StateCounts>,
-    /// True if an alert began.
-    pub alert: bool,
+    /// True if an alert began; `None` if none is known and nothing was derived from some of the samples.
+    pub alert: Option<bool>,
 }

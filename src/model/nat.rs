@@ -87,6 +87,11 @@ impl ForwardKind {
     pub const fn is_rule(self) -> bool {
         matches!(self, Self::Dnat | Self::Redirect)
     }
+
+    /// True for user-space proxies: they accept connections, and open others to the target.
+    pub const fn is_proxy(self) -> bool {
+        !matches!(self, Self::Dnat | Self::Redirect | Self::SocketActivation | Self::Engine)
+    }
 }
 
 /// One mechanism of a forward and its evidence; or the report of a container engine ([`ForwardKind::Engine`]).

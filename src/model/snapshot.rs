@@ -53,6 +53,8 @@ pub struct Snapshot {
     pub closed_rows: Vec<Socket>,
     /// Names of closed rows; their indexes follow those of [`Sample::names`].
     pub closed_names: Vec<Box<str>>,
+    /// Times at which the last rows, as a rule the closed ones, were found closed, nanoseconds after boot.
+    pub closed_ns: Vec<u64>,
     /// Number of live rows.
     pub live: usize,
     /// Faults of the derivation; those of the sample are in the sample, see [`Snapshot::faults`].
@@ -113,8 +115,9 @@ pub struct Snapshot {
     pub dns: DnsLog,
 }
 
-/// Facts about a socket derived from several samples.
+/// Facts about a socket derived from several samples. Packed, see [`Socket`].
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[repr(Rust, packed(4))]
 pub struct SocketFacts {
     /// Range of its owners in [`Sample::owners`].
     pub owners: (u32, u32),
@@ -130,8 +133,6 @@ pub struct SocketFacts {
     /// Time since its receive queue (accept queue for a listener) was last empty or draining, as nanoseconds after
     /// boot; 0 while empty.
     pub waiting_since_ns: u64,
-    /// Found closed, nanoseconds after boot; 0 while open.
-    pub closed_ns: u64,
     /// Direction of the connection.
     pub direction: Direction,
     /// Throughput of recent polls in both directions, oldest first: 0 for none, else 1 + log2 of the bytes per second.
@@ -352,6 +353,11 @@ pub struct Peer {
 const MAX_FLOWS: usize = 8;
 
 impl Snapshot {
+    /// True if an alert was raised at this poll.
+    pub fn has_new_alert(&self) -> bool {
+        self.alerts.iter().any(|a| a.since_ns == self.sample.at.boot_ns)
+    }
+
     /// Live socket rows.
     pub fn live_sockets(&self) -> &[Socket] {
         self.live_rows.as_deref().unwrap_or(&self.sample.sockets)
@@ -373,6 +379,11 @@ impl Snapshot {
     pub fn socket(&self, row: usize) -> &Socket {
         let live = self.live_sockets();
         if row < live.len() { &live[row] } else { &self.closed_rows[row - live.len()] }
+    }
+    /// Time at which a socket row was found closed, nanoseconds after boot; `None` while it is open.
+    pub fn closed_ns(&self, row: usize) -> Option<u64> {
+        let open = self.facts.len().checked_sub(self.closed_ns.len())?;
+        self.closed_ns.get(row.checked_sub(open)?).copied()
     }
     /// Attributes of a socket row.
     pub fn attrs(&self, row: usize) -> Attrs<'_> {

@@ -256,7 +256,7 @@ pub fn event_head(buf: &mut String, what: Event, head: JsonHead<'_>, id: &Identi
     let netns = |n: u16| snap.and_then(|s| s.sample.namespaces.get(usize::from(n))).map_or(0, |n| n.inode);
     match id {
         Identity::Socket(s) => {
-            push(buf, format_args!("{{\"netns_inode\":{},\"cookie\":{}}}", netns(s.netns), s.cookie));
+            push(buf, format_args!("{{\"netns_inode\":{},\"cookie\":{}}}", netns(s.netns), { s.cookie }));
         }
         Identity::Port(n, proto, local, iface) => push(
             buf,

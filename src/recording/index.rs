@@ -4,7 +4,7 @@ use super::RecordingError;
 use super::retention::files;
 use super::ring::Moments;
 use super::scan::next_head;
-use crate::frame::{Decoder, FrameError, FrameHead, FrameKind, HEADER_LEN};
+use crate::frame::{Checkpoint, Decoder, FrameError, FrameHead, FrameKind, HEADER_LEN};
 use crate::model::{Mark, Sample, Stamp, StateCounts};
 use std::fs::File;
 use std::io;
@@ -22,6 +22,8 @@ struct Place {
     head: FrameHead,
     /// Sockets by state, as the summary has them.
     states: Option<StateCounts>,
+    /// True if an alert begins with the sample, once it was derived: see [`Mark::alert`].
+    alert: Option<bool>,
 }
 
 /// One sample of a recording, by number.
@@ -42,12 +44,20 @@ pub struct Recording {
     decoder: Decoder,
     /// Number of the sample in the decoder.
     decoded: Option<usize>,
+    /// Samples after one key frame, by number, from which those that follow are read.
+    kept: Vec<(usize, Checkpoint)>,
     /// Bytes that belong to no whole frame.
     skipped: u64,
     /// First reason why a frame was left out.
     refused: Option<FrameError>,
 }
 
+/// Most sockets of all samples that are kept: some hundred megabytes.
+const KEPT_SOCKETS: u32 = 250_000;
+/// Least number of sockets that a sample counts as.
+const LEAST_SOCKETS: u32 = 20_000;
+/// Least number of samples from one that is kept to the next.
+const LEAST_SPACING: usize = 5;
 /// Files scanned at once.
 const SCANS: usize = 8;
 
@@ -78,7 +88,7 @@ fn scan(path: &Path) -> Result<Scan, RecordingError> {
         let body = offset + HEADER_LEN as u64;
         if head.kind != FrameKind::End {
             // The number of the file is that of its place among the others.
-            places.push(Place { file: 0, offset: body, head, states });
+            places.push(Place { file: 0, offset: body, head, states, alert: None });
         }
         offset = body + u64::from(head.len);
     }
@@ -124,6 +134,7 @@ impl Recording {
             places: Vec::new(),
             decoder: Decoder::new(),
             decoded: None,
+            kept: Vec::new(),
             skipped: 0,
             refused: None,
         };
@@ -197,27 +208,68 @@ impl Recording {
 
     /// Reads a sample.
     pub fn sample(&mut self, number: usize) -> Result<&Sample, RecordingError> {
-        let from = match self.decoded {
-            Some(last) if last == number => number + 1,
-            Some(last) if last < number && self.no_key_between(last + 1, number) => last + 1,
-            _ => self.key_before(number),
+        self.reach(number, false)
+    }
+
+    /// Reads a sample. With `keep` some of those from the key frame to it are kept, for the next step back.
+    fn reach(&mut self, number: usize, keep: bool) -> Result<&Sample, RecordingError> {
+        let key = self.key_before(number);
+        let mut from = match self.decoded {
+            Some(last) if (key..=number).contains(&last) => last + 1,
+            _ => key,
         };
+        let kept = self.kept.iter().rfind(|(n, _)| (key..=number).contains(n));
+        if let Some((n, checkpoint)) = kept.filter(|(n, _)| *n >= from) {
+            self.decoder.resume(checkpoint);
+            (self.decoded, from) = (Some(*n), n + 1);
+        }
+        let spacing = self.spacing(number);
+        // Not while one sample after the other is read.
+        let keep = keep && number.saturating_sub(from) >= spacing;
+        if keep {
+            self.kept.retain(|(n, _)| (key..from).contains(n));
+        }
         for n in from..=number {
             self.decoded = None;
             self.decode(n)?;
             self.decoded = Some(n);
+            // The key frame itself is read as fast.
+            if keep
+                && (key + 1..number).contains(&n)
+                && (n - key).is_multiple_of(spacing)
+                && let Some(checkpoint) = self.decoder.checkpoint()
+            {
+                self.kept.push((n, checkpoint));
+            }
         }
         let missing = || RecordingError::Frame { path: self.path.clone(), source: FrameError::NoKey };
         self.decoder.last().ok_or_else(missing)
     }
 
+    /// Samples from one that is kept to the next, so that all of them have at most [`KEPT_SOCKETS`].
+    fn spacing(&self, number: usize) -> usize {
+        let sockets = self.places.get(number).and_then(|p| p.states).map_or(LEAST_SOCKETS, |s| s.total());
+        let kept = (KEPT_SOCKETS / sockets.max(LEAST_SOCKETS)).max(1) as usize;
+        (number - self.key_before(number).min(number)).div_ceil(kept + 1).max(LEAST_SPACING)
+    }
+
+    /// Keeps whether an alert begins with a sample. It is not recorded: it depends on the rules of the reader, and on the samples
+    /// before.
+    pub fn set_alert(&mut self, number: usize, begins: bool) {
+        if let Some(place) = self.places.get_mut(number) {
+            place.alert = Some(begins);
+        }
+    }
+
+    /// Numbers of the samples in key frames: those that are read without others.
+    pub fn keys(&self) -> impl Iterator<Item = usize> {
+        let keys = self.places.iter().enumerate().filter(|(_, p)| p.head.kind == FrameKind::Key);
+        keys.map(|(n, _)| n)
+    }
+
     fn key_before(&self, number: usize) -> usize {
         let key = self.places.iter().take(number + 1).rposition(|p| p.head.kind == FrameKind::Key);
         key.unwrap_or(number)
-    }
-
-    fn no_key_between(&self, from: usize, to: usize) -> bool {
-        self.places[from..=to.min(self.places.len() - 1)].iter().all(|p| p.head.kind != FrameKind::Key)
     }
 
     fn decode(&mut self, number: usize) -> Result<(), RecordingError> {
@@ -238,8 +290,7 @@ impl Moments for Recording {
     }
 
     fn mark(&self, number: usize) -> Option<Mark> {
-        // Alerts depend on the rules of the reader, and on the samples before.
-        self.places.get(number).map(|p| Mark { at: p.head.at, alerts: None, states: p.states })
+        self.places.get(number).map(|p| Mark { at: p.head.at, alert: p.alert, states: p.states })
     }
 
     fn read(
@@ -248,7 +299,7 @@ impl Moments for Recording {
         each: &mut dyn FnMut(usize, &Sample) -> bool,
     ) -> Result<(), RecordingError> {
         for n in numbers.start..numbers.end.min(self.places.len()) {
-            match self.sample(n) {
+            match self.reach(n, true) {
                 Ok(sample) if !each(n, sample) => break,
                 Err(e @ RecordingError::Io { .. }) => return Err(e),
                 Ok(_) | Err(_) => {}
@@ -317,6 +368,29 @@ mod tests {
             }
         }
         out
+    }
+
+    #[test]
+    fn steps_back_start_from_a_sample_that_is_kept() {
+        let written = samples(30);
+        let mut recording = open(&frames(&written, &[14]).concat()).unwrap();
+        for n in [29_usize, 28, 20, 21, 13, 12, 2, 14, 0, 27, 1, 13] {
+            let mut read = Vec::new();
+            let each = &mut |m: usize, sample: &Sample| {
+                assert!(*sample == written[m], "{m}");
+                read.push(m);
+                true
+            };
+            Moments::read(&mut recording, n.saturating_sub(1)..n + 1, each).unwrap();
+            assert_eq!(read, (n.saturating_sub(1)..=n).collect::<Vec<_>>());
+            assert!(recording.kept.len() <= 3 && recording.kept.is_sorted_by_key(|k| k.0), "{n}");
+        }
+        let numbers = |r: &Recording| r.kept.iter().map(|k| k.0).collect::<Vec<_>>();
+        assert_eq!(numbers(&recording), [5, 10]);
+        // Reading one after the other keeps nothing.
+        let mut recording = open(&frames(&written, &[14]).concat()).unwrap();
+        Moments::read(&mut recording, 0..30, &mut |_, _| true).unwrap();
+        assert!(recording.kept.is_empty());
     }
 
     #[test]

@@ -124,14 +124,18 @@ impl Retention {
         Ok(removed)
     }
 
-    /// Limit that nothing but the file that is written exceeds, so that writing has to wait.
-    pub(super) fn exceeded(&self, dir: &Path, current_size: u64) -> Option<&'static str> {
+    /// Limit that nothing but the file that is written exceeds, so that writing has to wait: the reason.
+    pub(super) fn exceeded(&self, dir: &Path, current_size: u64) -> Option<String> {
         if current_size > self.max_size {
-            return Some("--max-size is reached by the current file alone");
+            let megabytes = |bytes: u64| bytes.div_ceil(1_000_000);
+            let (has, most) = (megabytes(current_size), megabytes(self.max_size));
+            return Some(format!(
+                "the file of this hour alone has {has} MB, and all files may have {most} MB"
+            ));
         }
-        free_percent(dir)
-            .filter(|free| *free < u64::from(self.min_free))
-            .map(|_| "the file system has less than --min-free left, and no older file to remove")
+        let free = free_percent(dir).filter(|free| *free < u64::from(self.min_free))?;
+        let least = self.min_free;
+        Some(format!("{free}% of the file system is free, below {least}%; no older file to remove"))
     }
 }
 
@@ -186,5 +190,7 @@ mod tests {
         assert!(path(9).exists() && dir.path().join("notes").exists());
         assert!(Retention { max_size: 1, ..any }.exceeded(dir.path(), 100).is_some());
         assert_eq!(any.exceeded(dir.path(), 100), None);
+        let why = Retention { min_free: 101, ..any }.exceeded(dir.path(), 100).unwrap();
+        assert!(why.ends_with("% of the file system is free, below 101%; no older file to remove"), "{why}");
     }
 }

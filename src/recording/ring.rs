@@ -40,6 +40,14 @@ impl Ring {
 
     /// Adds the sample of a snapshot; `before` is the snapshot of the previous call.
     pub fn push(&mut self, snap: &Snapshot, before: Option<&Snapshot>) -> Result<(), FrameError> {
+        let frame = self.encode(&snap.sample, before.map(|s| &s.sample))?;
+        self.add(frame, snap);
+        Ok(())
+    }
+
+    /// Frame of a sample for [`Self::add`]; `before` is the sample of the previous call. A sample has a frame before its snapshot has
+    /// been derived: while it is written, that takes no memory yet.
+    pub fn encode(&mut self, sample: &Sample, before: Option<&Sample>) -> Result<Box<[u8]>, FrameError> {
         let is_whole = |c: &Vec<Frame>| {
             let is_large = c.first().is_some_and(|key| key.bytes.len() > LARGE);
             c.len() >= if is_large { CHUNK_OF_LARGE } else { CHUNK }
@@ -47,10 +55,15 @@ impl Ring {
         if self.chunks.back().is_none_or(is_whole) {
             self.encoder.restart();
         }
-        let frame = self.encoder.frame(&snap.sample, before.map(|s| &s.sample));
-        let bytes = frame.inspect_err(|_| self.encoder.restart())?.into_boxed_slice();
-        let alerts = Some(snap.alerts.len() as u32);
-        let mark = Mark { at: snap.sample.at, alerts, states: Some(snap.states) };
+        let frame = self.encoder.frame(sample, before);
+        Ok(frame.inspect_err(|_| self.encoder.restart())?.into_boxed_slice())
+    }
+
+    /// Adds the frame of the sample of a snapshot, the last that was made.
+    pub fn add(&mut self, bytes: Box<[u8]>, snap: &Snapshot) {
+        // What the first one has began before it.
+        let alert = Some(!self.chunks.is_empty() && snap.has_new_alert());
+        let mark = Mark { at: snap.sample.at, alert, states: Some(snap.states) };
         self.bytes += bytes.len();
         let frame = Frame { mark, bytes };
         match self.chunks.back_mut() {
@@ -64,7 +77,6 @@ impl Ring {
             let gone = self.chunks.pop_front().unwrap_or_default();
             self.bytes -= gone.iter().map(|f| f.bytes.len()).sum::<usize>();
         }
-        Ok(())
     }
 
     /// Bytes of all frames.

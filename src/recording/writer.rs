@@ -94,7 +94,7 @@ impl Writer {
         if kind == FrameKind::Key
             && let Some(why) = self.retention.exceeded(&self.dir, current.len)
         {
-            return Ok(Outcome::Dropped(why.to_owned()));
+            return Ok(Outcome::Dropped(why));
         }
         let mut written = current.file.write_all(frame);
         while let Err(e) = &written

@@ -19,7 +19,7 @@ fn socket_label(snap: &Snapshot, row: usize) -> Value<'_> {
     let labels = match &snap.sample.contexts.sockets {
         Err(Missing::NotRead) if snap.sample.wants.reads(Reads::SOCK_CTX) => Err(Missing::NotReported),
         Err(why) => Err(*why),
-        Ok(all) => Ok(all.get(&snap.socket(row).inode)),
+        Ok(all) => Ok(all.get(&{ snap.socket(row).inode })),
     };
     match labels {
         _ if row >= snap.live => Value::Missing(Missing::Gone),

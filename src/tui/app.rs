@@ -41,6 +41,12 @@ pub(crate) const SIDE_BY_SIDE: u16 = 160;
 /// Most sockets for which such details read every attribute.
 const SIDE_SOCKETS: usize = 10_000;
 
+/// True if a snapshot shows that the machine has few sockets: one that is partial does not.
+fn has_few_sockets(snap: &Snapshot) -> bool {
+    let is_partial = snap.sample.wants.max_sockets.is_some_and(|max| snap.live >= max as usize);
+    !is_partial && snap.live <= SIDE_SOCKETS
+}
+
 /// The dashboard.
 #[derive(Debug)]
 pub struct App {
@@ -292,6 +298,17 @@ impl App {
 
     /// Data needed for the current screen; also for the first poll, before the loop runs.
     pub fn wants(&self) -> Wants {
+        self.wants_for(self.snapshot.as_ref().is_none_or(|s| has_few_sockets(s)))
+    }
+
+    /// The same for the next poll of the collector thread, which polls at once after the first, partial snapshot: until it is known
+    /// that there are few sockets, nothing is read for details that a wide screen shows by itself.
+    pub(crate) fn next_wants(&self) -> Wants {
+        self.wants_for(self.snapshot.as_ref().is_some_and(|s| has_few_sockets(s)))
+    }
+
+    /// Data needed for the current screen; `few`: the machine has few sockets.
+    fn wants_for(&self, few: bool) -> Wants {
         let view_state = self.view_state();
         let columns: Vec<_> = view_state.columns().collect();
         let mut w = wants(
@@ -319,7 +336,6 @@ impl App {
             w.needs |= Needs::JOINED;
         }
         // Details that stand there by themselves do not make a large machine slow.
-        let few = self.snapshot.as_ref().is_none_or(|s| s.live <= SIDE_SOCKETS);
         if self.details || (few && self.shows_details()) {
             match view_state.id() {
                 TableId::Sockets => {

@@ -1,8 +1,9 @@
 //! Comparison of two moments.
 
+use super::entry::Entry;
 use crate::model::Snapshot;
 use crate::view::diff::{Change, Difference, differences};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Two moments to compare.
 #[derive(Clone, Debug)]
@@ -16,12 +17,20 @@ impl PartialEq for TwoMoments {
 }
 
 /// Differences between two moments.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Comparison {
     /// Times of both, nanoseconds since 1970, the earlier one first.
     pub times_ns: (u64, u64),
     /// The differences, by subject.
     pub rows: Vec<Difference>,
+    /// Their lines in the list, once they were drawn.
+    pub(crate) lines: OnceLock<Arc<[Entry]>>,
+}
+
+impl PartialEq for Comparison {
+    fn eq(&self, other: &Self) -> bool {
+        (self.times_ns, &self.rows) == (other.times_ns, &other.rows)
+    }
 }
 
 impl Comparison {
@@ -32,6 +41,6 @@ impl Comparison {
         let mut rows = differences(before, after);
         // Connections of which others came for those that went, after what has moved.
         rows.sort_by_key(|d| (d.subject, d.change == Change::Changed && d.before == d.after));
-        Self { times_ns: (time(before), time(after)), rows }
+        Self { times_ns: (time(before), time(after)), rows, lines: OnceLock::new() }
     }
 }

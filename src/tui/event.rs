@@ -6,7 +6,7 @@ use super::compare::{Comparison, TwoMoments};
 use super::export::Export;
 use super::past::{PastPosition, SeekRequest, SeekTo};
 use crate::diagnose::why::{Answer, Question};
-use crate::model::{Addr, Missing, ProcInfo, Shown, Snapshot, Socket, State, Wants};
+use crate::model::{Addr, Missing, Period, ProcInfo, Shown, Snapshot, Socket, State, Wants};
 use crate::sync::Mailbox;
 use crate::view::preset::Preset;
 use serde::{Deserialize, Serialize};
@@ -97,6 +97,8 @@ pub enum Event {
     Recording(Recorded, String),
     /// A moment of the past, as [`Effect::Seek`] asked for.
     Past(Arc<Snapshot>, PastPosition),
+    /// Figures of the moments of the past, after more was derived from them.
+    Marks(Arc<[Period]>),
     /// No moment is as [`Effect::Seek`] asked for.
     NoMoment,
     /// Differences, as [`Effect::Compare`] asked for.

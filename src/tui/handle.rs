@@ -138,6 +138,12 @@ impl App {
                 self.status_message = Some(strip_os_error(&what).into_owned());
                 vec![]
             }
+            Event::Marks(periods) => {
+                if let Some(past) = &mut self.past {
+                    past.periods = periods;
+                }
+                vec![]
+            }
             Event::NoMoment => {
                 // The next step is seen from what is shown.
                 self.seeking &= self.past.is_some();
@@ -462,7 +468,7 @@ impl App {
                 effects.push(Effect::Shown(Arc::clone(&self.last_shown)));
             }
         }
-        let wants = self.wants();
+        let wants = self.next_wants();
         if self.last_wants.as_ref() != Some(&wants) {
             self.last_wants = Some(wants.clone());
             effects.push(Effect::Wants(wants));

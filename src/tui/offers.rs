@@ -208,7 +208,7 @@ fn ss_filter(snap: &Snapshot, s: &Socket) -> String {
             snap.zone(s, &s.remote.addr).map_or(ends.clone(), |zone| format!("{ends} dev {zone}"))
         }
         Family::Unix if s.local_name != 0 => format!("src unix:{}", name(s.local_name)),
-        _ => format!("proto:{} inode:{}", s.proto.name(), s.inode),
+        _ => format!("proto:{} inode:{}", s.proto.name(), { s.inode }),
     }
 }
 

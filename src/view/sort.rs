@@ -5,6 +5,7 @@ use crate::format::{Column, Value};
 use crate::model::{Addr, Endpoint, Snapshot};
 use crate::table::{QueryError, Table, error};
 use std::cmp::Ordering;
+use std::ops::Range;
 
 /// One level of a sort order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,37 +79,41 @@ pub fn largest_first(column: &Column) -> bool {
 /// Sorts row numbers in place. Stable: rows that are equal by every key keep their order.
 ///
 /// Values are read once per row and key, as integers if possible; a later key is read only for rows that compare equal by
-/// the earlier ones.
+/// the earlier ones, when the values of those are not held any more.
 pub fn sort(rows: &mut [u32], snap: &Snapshot, keys: &[SortKey]) {
     let Some((key, rest)) = keys.split_first() else { return };
     if rows.len() < 2 {
         return;
     }
+    for run in sort_by_key(rows, snap, key, !rest.is_empty()) {
+        sort(&mut rows[run], snap, rest);
+    }
+}
+
+/// Sorts by one key; returns the runs of several equal rows if they are asked for.
+fn sort_by_key(rows: &mut [u32], snap: &Snapshot, key: &SortKey, with_runs: bool) -> Vec<Range<usize>> {
     let descending = key.descending;
-    match read(rows, snap, key.column) {
-        Keys::Numbers(mut numbers) => {
-            if descending {
-                numbers.iter_mut().filter(|k| !k.0).for_each(|k| k.1 = !k.1);
-            }
-            let index = sorted_indexes(numbers.iter().copied());
-            place(&index, |a, b| numbers[a as usize] == numbers[b as usize], rows, snap, rest);
+    match read(rows, snap, key) {
+        Keys::Numbers(mut packed) => {
+            packed.sort_unstable();
+            let same = |_: &[u32], a, b| is_same_key(packed[a], packed[b]);
+            place(packed.iter().map(|k| *k as u32), same, rows, with_runs)
         }
-        Keys::Ends(ends) => {
+        Keys::Ends(mut packed) => {
+            packed.sort_unstable();
             // An IPv4 endpoint fits into the prefix; for IPv6 the prefix nearly always decides.
-            let prefix = |e: &Option<Endpoint>| match e {
-                Some(e) if descending => (false, !endpoint_prefix(e)),
-                Some(e) => (false, endpoint_prefix(e)),
-                None => (true, 0),
-            };
-            let mut index = sorted_indexes(ends.iter().map(prefix));
-            let end = |i: u32| &ends[i as usize];
-            let long = |i: u32| end(i).is_some_and(|e| !e.addr.is_v4());
-            for run in index.chunk_by_mut(|a, b| prefix(end(*a)) == prefix(end(*b))) {
-                if run.len() > 1 && long(run[0]) {
-                    run.sort_by(|a, b| if descending { end(*b).cmp(end(*a)) } else { end(*a).cmp(end(*b)) });
+            let end = |row: u32| endpoint(&key.column.value(snap, row as usize)).ok().flatten();
+            for run in packed.chunk_by_mut(|a, b| is_same_key(*a, *b)) {
+                if run.len() > 1 && is_long(run[0], descending) {
+                    let end = |k: &u128| end(rows[*k as u32 as usize]);
+                    run.sort_by(|a, b| if descending { end(b).cmp(&end(a)) } else { end(a).cmp(&end(b)) });
                 }
             }
-            place(&index, |a, b| ends[a as usize] == ends[b as usize], rows, snap, rest);
+            let same = |rows: &[u32], a, b| {
+                is_same_key(packed[a], packed[b])
+                    && (!is_long(packed[a], descending) || end(rows[a]) == end(rows[b]))
+            };
+            place(packed.iter().map(|k| *k as u32), same, rows, with_runs)
         }
         Keys::Texts(texts) => {
             let compare = |a: &Value<'_>, b: &Value<'_>| compare(a, b, descending);
@@ -125,55 +130,88 @@ pub fn sort(rows: &mut [u32], snap: &Snapshot, keys: &[SortKey]) {
             index.sort_by(|a, b| {
                 (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| compare(&texts[a.2 as usize], &texts[b.2 as usize]))
             });
-            let index: Vec<u32> = index.into_iter().map(|(_, _, i)| i).collect();
-            let equal = |a: u32, b: u32| compare(&texts[a as usize], &texts[b as usize]).is_eq();
-            place(&index, equal, rows, snap, rest);
+            let text = |i: usize| &texts[index[i].2 as usize];
+            let same = |_: &[u32], a, b| compare(text(a), text(b)).is_eq();
+            place(index.iter().map(|(_, _, i)| *i), same, rows, with_runs)
         }
         Keys::Values(values) => {
             let mut index: Vec<u32> = (0..rows.len() as u32).collect();
             index.sort_by(|a, b| compare(&values[*a as usize], &values[*b as usize], descending));
-            let equal =
-                |a: u32, b: u32| compare(&values[a as usize], &values[b as usize], descending).is_eq();
-            place(&index, equal, rows, snap, rest);
+            let value = |i: usize| &values[index[i] as usize];
+            let same = |_: &[u32], a, b| compare(value(a), value(b), descending).is_eq();
+            place(index.iter().copied(), same, rows, with_runs)
         }
     }
 }
 
-/// One sort key of all rows. The flag is true if the value is missing.
+/// One sort key of all rows.
 enum Keys<'a> {
-    Numbers(Vec<(bool, u64)>),
-    Ends(Vec<Option<Endpoint>>),
+    /// Key and index, packed.
+    Numbers(Vec<u128>),
+    /// Prefixes of endpoints, likewise.
+    Ends(Vec<u128>),
     Texts(Vec<Value<'a>>),
     Values(Vec<Value<'a>>),
 }
 
-fn read<'a>(rows: &[u32], snap: &'a Snapshot, column: &Column) -> Keys<'a> {
-    let each = || rows.iter().map(|r| column.value(snap, *r as usize));
+/// Lowest bit of the key in a packed one: below it is the index. Key and index share one integer: that sorts fastest, and since all
+/// integers differ, equal keys keep their order.
+const KEY_BIT: u32 = 32;
+/// Set if the value is missing: last in both directions.
+const MISSING: u128 = 1 << 96;
+
+/// Key and index as one integer; `None` for a missing value.
+fn packed((i, key): (usize, Option<u64>), descending: bool) -> u128 {
+    let key = key.map_or(MISSING, |key| u128::from(if descending { !key } else { key }) << KEY_BIT);
+    key | i as u128
+}
+
+const fn is_same_key(a: u128, b: u128) -> bool {
+    a >> KEY_BIT == b >> KEY_BIT
+}
+
+/// True if a packed prefix is that of an IPv6 endpoint, which it is a part of.
+const fn is_long(packed: u128, descending: bool) -> bool {
+    let prefix = (packed >> KEY_BIT) as u64;
+    packed & MISSING == 0 && (if descending { !prefix } else { prefix }) >> 62 != 1
+}
+
+/// A value is not of the kind of the first one.
+struct OtherKind;
+
+/// Endpoint of a value; `None` for a missing one.
+fn endpoint(v: &Value<'_>) -> Result<Option<Endpoint>, OtherKind> {
+    match v {
+        Value::Addr(a) => Ok(Some(Endpoint::new(*a, 0))),
+        Value::Endpoint(e) => Ok(Some(*e)),
+        Value::Missing(_) => Ok(None),
+        _ => Err(OtherKind),
+    }
+}
+
+fn read<'a>(rows: &[u32], snap: &'a Snapshot, key: &SortKey) -> Keys<'a> {
+    let each = || rows.iter().map(|r| key.column.value(snap, *r as usize));
+    let pack = |k| packed(k, key.descending);
     // Most columns hold values of one kind: assume that of the first value, and store nothing else.
     match each().find(|v| !v.is_missing()) {
         first @ (None | Some(Value::Uint(_) | Value::Bool(_) | Value::State(_) | Value::States(_))) => {
             let rank = first.map(|v| v.rank());
             let number = |v: Value<'_>| match v {
-                Value::Missing(_) => Some((true, 0)),
-                v if Some(v.rank()) != rank => None,
-                Value::Uint(n) => Some((false, n)),
-                Value::Bool(b) => Some((false, u64::from(b))),
-                Value::State(s) => Some((false, s.rank())),
-                Value::States(c) => Some((false, u64::from(c.total()))),
-                _ => None,
+                Value::Missing(_) => Ok(None),
+                v if Some(v.rank()) != rank => Err(OtherKind),
+                Value::Uint(n) => Ok(Some(n)),
+                Value::Bool(b) => Ok(Some(u64::from(b))),
+                Value::State(s) => Ok(Some(s.rank())),
+                Value::States(c) => Ok(Some(u64::from(c.total()))),
+                _ => Err(OtherKind),
             };
-            if let Some(numbers) = each().map(number).collect() {
+            if let Ok(numbers) = all_packed(rows.len(), each().map(number), pack) {
                 return Keys::Numbers(numbers);
             }
         }
         Some(Value::Addr(_) | Value::Endpoint(_)) => {
-            let end = |v: Value<'_>| match v {
-                Value::Addr(a) => Some(Some(Endpoint::new(a, 0))),
-                Value::Endpoint(e) => Some(Some(e)),
-                Value::Missing(_) => Some(None),
-                _ => None,
-            };
-            if let Some(ends) = each().map(end).collect() {
+            let prefix = |v: Value<'_>| endpoint(&v).map(|e| e.as_ref().map(endpoint_prefix));
+            if let Ok(ends) = all_packed(rows.len(), each().map(prefix), pack) {
                 return Keys::Ends(ends);
             }
         }
@@ -188,10 +226,23 @@ fn read<'a>(rows: &[u32], snap: &'a Snapshot, column: &Column) -> Keys<'a> {
     };
     if all(is_number) {
         return Keys::Numbers(
-            values.iter().map(|v| v.number().map_or((true, 0), |n| (false, float_key(n)))).collect(),
+            values.iter().map(|v| v.number().map(float_key)).enumerate().map(pack).collect(),
         );
     }
     if all(|v| matches!(v, Value::Text(_))) { Keys::Texts(values) } else { Keys::Values(values) }
+}
+
+/// The keys, packed, in a list that does not grow.
+fn all_packed(
+    len: usize,
+    keys: impl Iterator<Item = Result<Option<u64>, OtherKind>>,
+    pack: impl Fn((usize, Option<u64>)) -> u128,
+) -> Result<Vec<u128>, OtherKind> {
+    let mut out = Vec::with_capacity(len);
+    for (i, key) in keys.enumerate() {
+        out.push(pack((i, key?)));
+    }
+    Ok(out)
 }
 
 /// Prefix of an endpoint as an integer, in the order of endpoints.
@@ -213,41 +264,30 @@ fn text_prefix(s: &str, from: usize) -> u64 {
     u64::from_be_bytes(b)
 }
 
-/// Indexes of these keys in ascending order, missing ones last. Key and index share one integer: that sorts fastest, and
-/// since all integers differ, equal keys keep their order.
-fn sorted_indexes(keys: impl Iterator<Item = (bool, u64)>) -> Vec<u32> {
-    let packed = |(i, (missing, key)): (usize, (bool, u64))| {
-        u128::from(missing) << 96 | u128::from(key) << 32 | i as u128
-    };
-    let mut all: Vec<u128> = keys.enumerate().map(packed).collect();
-    all.sort_unstable();
-    all.into_iter().map(|k| k as u32).collect()
-}
-
-/// Reorders rows by the index and sorts runs of equal rows by the other keys.
+/// Puts the rows in the order of the index and returns their runs: several rows that are the `same` by the sorted positions of two
+/// neighbours. Empty unless they are asked for.
 fn place(
-    index: &[u32],
-    equal: impl Fn(u32, u32) -> bool,
+    index: impl Iterator<Item = u32>,
+    same: impl Fn(&[u32], usize, usize) -> bool,
     rows: &mut [u32],
-    snap: &Snapshot,
-    rest: &[SortKey],
-) {
-    let sorted: Vec<u32> = index.iter().map(|i| rows[*i as usize]).collect();
+    with_runs: bool,
+) -> Vec<Range<usize>> {
+    let sorted: Vec<u32> = index.map(|i| rows[i as usize]).collect();
     rows.copy_from_slice(&sorted);
-    runs(rows, |a, b| equal(index[a], index[b]), snap, rest);
-}
-
-fn runs(rows: &mut [u32], equal: impl Fn(usize, usize) -> bool, snap: &Snapshot, rest: &[SortKey]) {
-    if rest.is_empty() {
-        return;
+    let mut runs = Vec::new();
+    if !with_runs {
+        return runs;
     }
     let mut start = 0;
     for i in 1..=rows.len() {
-        if i == rows.len() || !equal(start, i) {
-            sort(&mut rows[start..i], snap, rest);
+        if i == rows.len() || !same(rows, i - 1, i) {
+            if i - start > 1 {
+                runs.push(start..i);
+            }
             start = i;
         }
     }
+    runs
 }
 
 /// Merges sorted rows of several snapshots into one order: snapshot and row. Rows that are equal by every key are in the order of

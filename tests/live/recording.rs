@@ -11,7 +11,7 @@ use sockscope::frame::{Encoder, FrameKind, Frames};
 use sockscope::model::{Snapshot, Wants};
 use sockscope::output::{Format, JsonKeys, Listing, Rows, write};
 use sockscope::recording::{Moments, Outcome, Recording, Retention, Writer};
-use sockscope::table::TABLES;
+use sockscope::table::{TABLES, TableId};
 use sockscope::view::View;
 use std::fs::{self, File};
 use std::io::Read;
@@ -21,10 +21,13 @@ use std::time::Duration;
 
 const US: &str = env!("CARGO_BIN_EXE_sockscope");
 
-/// Rows of every table with every column, as JSON.
-fn json(snap: &Snapshot) -> Vec<u8> {
+/// Moments after which what was written is read back.
+const READ_AFTER: usize = 50;
+
+/// Rows of the sockets with every column as JSON, at each twentieth moment of all tables.
+fn json(snap: &Snapshot, moment: usize) -> Vec<u8> {
     let mut out = Vec::new();
-    for table in TABLES {
+    for table in TABLES.iter().filter(|t| t.id == TableId::Sockets || moment.is_multiple_of(20)) {
         let columns: Vec<_> = table.columns.iter().collect();
         let rows = View::new(table).arrange(snap).rows;
         let listing = Listing {
@@ -46,14 +49,17 @@ fn number(variable: &str, default: usize) -> usize {
     std::env::var(variable).ok().and_then(|n| n.parse().ok()).unwrap_or(default)
 }
 
-/// Samples under churn: `SOCKSCOPE_MOMENTS` of them.
+/// Samples under churn, `SOCKSCOPE_MOMENTS` of them, read back while the recording is written.
 pub(crate) fn replay_gives_the_json_of_each_moment() -> Result<(), String> {
-    let moments = number("SOCKSCOPE_MOMENTS", 60);
+    let moments = number("SOCKSCOPE_MOMENTS", 1000);
+    // Few sockets, and others all the time.
+    fs::write("/proc/sys/net/ipv4/tcp_max_tw_buckets", "8")
+        .map_err(|e| format!("tcp_max_tw_buckets: {e}"))?;
     let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
     let mut source = NetlinkSource::new("requested".into()).map_err(|e| e.to_string())?;
     let mut writer = Writer::open(dir.path(), Retention { min_free: 0, ..Retention::default() })
         .map_err(|e| e.to_string())?;
-    let (mut engine, mut encoder) = (Engine::new(), Encoder::new());
+    let (mut engine, mut replaying, mut encoder) = (Engine::new(), Engine::new(), Encoder::new());
     let listener = listen("127.0.0.1:0", 64, false);
     let mut world = World::default();
     let mut live = Vec::new();
@@ -76,22 +82,30 @@ pub(crate) fn replay_gives_the_json_of_each_moment() -> Result<(), String> {
         if outcome != Outcome::Written {
             return Err(format!("{outcome:?}"));
         }
-        live.push(json(&engine.step(sample.clone())));
+        live.push(json(&engine.step(sample.clone()), i));
         before = Some(sample);
+        if live.len() == READ_AFTER || i + 1 == moments {
+            replayed(dir.path(), &mut replaying, i + 1 - live.len(), &live)?;
+            live.clear();
+        }
     }
     writer.close().map_err(|e| e.to_string())?;
-    let mut recording = Recording::open(dir.path()).map_err(|e| e.to_string())?;
-    if recording.len() != moments {
-        return Err(format!("{} of {moments} samples", recording.len()));
+    match Recording::open(dir.path()).map_err(|e| e.to_string())?.len() {
+        n if n == moments => Ok(()),
+        n => Err(format!("{n} of {moments} samples")),
     }
-    let mut engine = Engine::new();
-    for (i, want) in live.iter().enumerate() {
-        let sample = recording.sample(i).map_err(|e| e.to_string())?.clone();
-        let got = json(&engine.step(sample));
+}
+
+/// Compares the moments of a recording from `first` on with what they were live.
+fn replayed(dir: &Path, engine: &mut Engine, first: usize, live: &[Vec<u8>]) -> Result<(), String> {
+    let mut recording = Recording::open(dir).map_err(|e| e.to_string())?;
+    for (moment, want) in (first..).zip(live) {
+        let sample = recording.sample(moment).map_err(|e| format!("moment {moment}: {e}"))?.clone();
+        let got = json(&engine.step(sample), moment);
         if got != *want {
             let (got, want) = (String::from_utf8_lossy(&got), String::from_utf8_lossy(want));
             let line = got.split(',').zip(want.split(',')).find(|(g, w)| g != w);
-            return Err(format!("moment {i}: {line:?}"));
+            return Err(format!("moment {moment}: {line:?}"));
         }
     }
     Ok(())

@@ -60,12 +60,9 @@ pub(crate) fn sockets_that_live_between_two_polls_are_reported_once() -> Result<
         short += 1;
         let owner = row["owner"].as_str().ok_or("owner")?;
         assert!(owner.ends_with(&format!(" {}", std::process::id())), "{line}");
-        // The end that closed first is left in TIME_WAIT.
-        assert_eq!(
-            (&row["state"], &line["after"]["state"]),
-            (&"ESTABLISHED".into(), &"TIME_WAIT".into()),
-            "{line}"
-        );
+        // The end that closed first is left in TIME_WAIT, which the next poll reads if it ended during this one.
+        let left = &line["after"]["state"];
+        assert!(row["state"] == "ESTABLISHED" && (left.is_null() || left == "TIME_WAIT"), "{line}");
         let end = &line["end"];
         assert_eq!((&end["event"], &end["closed_by"]), (&"closed".into(), &"here".into()), "{line}");
         assert!(end["duration_us"].is_u64() && end["local"] == row["local"], "{line}");

@@ -2,7 +2,11 @@
 
 use super::namespaces::isolated;
 use super::screen::Screen;
-use std::net::{TcpListener, TcpStream};
+use super::wait::until;
+use rustix::net::{AddressFamily, SocketType, bind, listen, socket};
+use rustix::process::{Pid, Signal, kill_process};
+use sockscope::recording::{Moments, Recording};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
@@ -105,6 +109,42 @@ fn leak_is_found_in_the_past_compared_and_exported() {
         s.keys(":-1h\r");
         s.until("the first moment", |t| t.contains("the first moment that is kept"));
         drop(leaked);
+        s.keys("q");
+        assert_eq!(s.ends(), 0);
+    });
+}
+
+#[test]
+fn alert_is_found_in_a_recording_without_one_that_is_written() {
+    isolated(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let l = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        bind(&l, &SocketAddr::from(([127, 0, 0, 1], 7604))).unwrap();
+        listen(&l, 1).unwrap();
+        let recorder = Command::new(env!("CARGO_BIN_EXE_sockscope"))
+            .args(["record", "--every", "100ms", "--min-free", "0%", "-o"])
+            .arg(dir.path())
+            .spawn()
+            .unwrap();
+        let recorded = || Recording::open(dir.path()).map_or(0, |r| r.len());
+        let samples = |n: usize| until("samples", || (recorded() >= n).then_some(())).unwrap();
+        samples(4);
+        // Never accepted: the queue is over its limit of one.
+        let before = recorded();
+        let clients: Vec<_> = (0..2).map(|_| TcpStream::connect("127.0.0.1:7604").unwrap()).collect();
+        samples(before + 8);
+        kill_process(Pid::from_child(&recorder), Signal::INT).unwrap();
+        assert!(recorder.wait_with_output().unwrap().status.success());
+        let path = dir.path().to_str().unwrap();
+        let mut s = Screen::sockscope(120, 30, &["replay", path, "--speed", "10x"], &[]);
+        s.until("the end", |t| t.contains("end of the recording") && t.contains("7604 accept"));
+        s.keys("A");
+        s.until("the alert", |t| t.contains("the past, ") && t.contains("7604 accept"));
+        s.keys(",");
+        s.until("no alert before it", |t| t.contains("the past, ") && !t.contains("7604 accept"));
+        s.keys("A");
+        s.until("no alert was before", |t| t.contains("nothing like it in the past"));
+        drop((clients, l));
         s.keys("q");
         assert_eq!(s.ends(), 0);
     });

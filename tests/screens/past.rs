@@ -3,12 +3,13 @@
 use super::{POLLS, Screen};
 use sockscope::format::moment::MomentArg;
 use sockscope::model::{Period, Snapshot};
+use sockscope::tui::event::Recorded;
 use sockscope::tui::{Effect, Event, PastPosition, Searched, SeekTo};
 use std::sync::Arc;
 
 /// Place of one of the polls in the past.
 fn place(number: usize) -> PastPosition {
-    let period = |s: &Arc<Snapshot>| Period { states: Some(s.states), alert: false };
+    let period = |s: &Arc<Snapshot>| Period { states: Some(s.states), alert: Some(false) };
     let at = |n: usize| POLLS[n].sample.at.unix_ns;
     PastPosition {
         number,
@@ -95,5 +96,50 @@ fn differences_from_a_marked_moment_are_listed_and_opened() {
         assert_eq!(opened, [(None, SeekTo::Moment(MomentArg::Unix(newest)), false)]);
         let rows = s.screen();
         assert!(rows.contains("local:10.0.0.4:443"), "{rows}");
+    }
+}
+
+/// Screens of the past, of differences and of a recording keep to their size, and nothing of a name reaches the terminal.
+#[test]
+fn past_of_hostile_names_fits_small_screens() {
+    let hostile = "/tmp/\u{1b}[31mred\u{202e}dir/宽宽宽宽\n\u{7}";
+    for (w, h) in [(20, 5), (60, 15), (80, 24), (1, 1)] {
+        let check = |s: &mut Screen, what: &str| {
+            let screen = s.screen();
+            let is_raw = |c: char| c != '\n' && sockscope::model::text::is_hostile(c);
+            assert!(!screen.contains(is_raw), "{what} {w}x{h}: {screen:?}");
+            assert_eq!(screen.lines().count(), usize::from(h), "{what} {w}x{h}");
+        };
+        let mut s = Screen::new(w, h);
+        // The process with control characters in its name, then its details.
+        s.types("3/evil<enter>");
+        check(&mut s, "processes");
+        s.types("D");
+        requests(&mut s, ",");
+        s.app.handle(Event::Past(Arc::clone(&POLLS[0]), place(0)));
+        check(&mut s, "the past");
+        let periods = [None, Some(true), Some(false)].map(|alert| Period { states: None, alert });
+        s.app.handle(Event::Marks(periods.into_iter().cycle().take(500).collect()));
+        check(&mut s, "alerts");
+        s.types("<enter>");
+        check(&mut s, "details in the past");
+        s.types("q");
+        for keys in ["D", "<end>", "w", "<enter>", "<esc>", "D<enter>"] {
+            s.types(keys);
+            check(&mut s, keys);
+        }
+        for (state, what) in [
+            (Recorded::On, format!("recording to {hostile}")),
+            (Recorded::Paused, format!("recording paused: {hostile}")),
+            (
+                Recorded::Off,
+                format!("not recorded: make directory {hostile}: Permission denied (os error 13)"),
+            ),
+        ] {
+            s.app.handle(Event::Recording(state, what));
+            check(&mut s, "recording");
+            s.types("R");
+            check(&mut s, "recording, live");
+        }
     }
 }

@@ -16,7 +16,7 @@ fn asked(s: &mut Screen, keys: &str) -> Option<Question> {
 
 /// An answer with a failure: nothing listens on a port.
 fn answer(s: &Screen) -> Answer {
-    incoming(s.app.snapshot().unwrap(), (Proto::Tcp, 4444), 0, &[], None, &Programs::default())
+    incoming(s.app.snapshot().unwrap(), (Proto::Tcp, 4444), 0, (&[], None), &Programs::default(), None)
 }
 
 fn give(s: &mut Screen, q: &Question, result: Result<(u64, Answer), String>) {

@@ -85,6 +85,7 @@ fn sockets(snap: &Snapshot, ends: &[usize]) -> Snapshot {
     let mut out = snap.clone();
     (out.sample.sockets, out.live_rows, out.facts) = (Vec::new(), None, Vec::new());
     (out.closed_rows, out.closed_names, out.last_owners) = (Vec::new(), Vec::new(), Vec::new());
+    out.closed_ns = Vec::new();
     (out.rates, out.counters, out.local_peers) = (Vec::new(), Vec::new(), Vec::new());
     (out.forwards, out.ports, out.peers) = (None, Vec::new(), Vec::new());
     let mut owners = Vec::new();
@@ -106,10 +107,10 @@ fn sockets(snap: &Snapshot, ends: &[usize]) -> Snapshot {
             preexisting: false,
             state_since_ns: opened,
             waiting_since_ns: 0,
-            closed_ns: e.at_ns,
             direction: event.direction,
             activity: [0; 8],
         });
+        out.closed_ns.push(e.at_ns);
         out.sample.sockets.push(socket(e));
     }
     out.live = out.sample.sockets.len();

@@ -1,5 +1,7 @@
 //! Answers a question: reads the sockets of all namespaces and follows the path of the packet.
 
+use super::proxied::{self, Found};
+use super::read::read;
 use super::trace::{Tracer, from_neighbour};
 use crate::actions;
 use crate::app::exit_status::RunError;
@@ -10,26 +12,12 @@ use crate::diagnose::why::{
     Answer, Client, Connection, Outgoing, Programs, Question, incoming, of_process, outgoing,
 };
 use crate::model::cgroup_bpf::CgroupPrograms;
-use crate::model::path::{Attempt, ConnectResult, FirstPacket, Stage};
+use crate::model::path::{Attempt, ConnectResult, FirstPacket, Hop, Stage};
 use crate::model::text::strip_os_error;
-use crate::model::{Addr, AttrSet, Needs, Netns, Proto, ProtoSet, Reads, Snapshot, State, StateSet, Wants};
+use crate::model::{Addr, Needs, Netns, Proto, ProtoSet, Reads, Snapshot, Wants};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Reads what answers need beside the path. The connections of all namespaces are read only for the sockets of a process: the kernel
-/// goes through its table of connections for each namespace.
-pub(super) fn read(plan: &Plan, of_process: bool) -> Result<Arc<Snapshot>, RunError> {
-    let reads = Reads::OWNERS | Reads::PROCESSES | Reads::LISTENERS | Reads::HALTED;
-    let needs = Needs::reads(reads).or(Needs::attrs(AttrSet::SKMEM));
-    let all = Wants::new(needs, ProtoSet::TCP_UDP.with(Proto::Mptcp));
-    let wants = if of_process {
-        all
-    } else {
-        Wants { states: StateSet::only(&[State::Listen, State::Unconn]), ..all }
-    };
-    Reader::open_in(plan, Netns::All, wants)?.poll()
-}
 
 /// Reads this machine and answers; the time of the answer, nanoseconds since 1970.
 pub(in crate::app) fn answer_now(plan: &Plan, q: &Question) -> Result<(u64, Answer), RunError> {
@@ -43,7 +31,7 @@ pub(super) fn answer(plan: &Plan, snap: &Snapshot, q: &Question) -> Result<Answe
         Question::Connection(c) => connection(plan, snap, c),
         Question::Port { proto, port, source, netns } => {
             let netns = number_of(snap, *netns)?;
-            Ok(clients(snap, (*proto, *port), netns, *source))
+            clients(plan, snap, (*proto, *port), netns, *source)
         }
         Question::Process(pid) => of_process(snap, *pid)
             .ok_or_else(|| UsageError(format!("why: no process {pid} is visible")).into()),
@@ -51,7 +39,13 @@ pub(super) fn answer(plan: &Plan, snap: &Snapshot, q: &Question) -> Result<Answe
 }
 
 /// Answers for clients of a port.
-fn clients(snap: &Snapshot, (proto, port): (Proto, u16), netns: u16, source: Option<Addr>) -> Answer {
+fn clients(
+    plan: &Plan,
+    snap: &Snapshot,
+    (proto, port): (Proto, u16),
+    netns: u16,
+    source: Option<Addr>,
+) -> Result<Answer, RunError> {
     let mut tracer = Tracer::new(PathReader::new(), snap);
     let hops = tracer.addresses(netns, proto, port, source);
     let translated = hops.iter().find(|h| h.translation.is_some());
@@ -59,7 +53,10 @@ fn clients(snap: &Snapshot, (proto, port): (Proto, u16), netns: u16, source: Opt
     let end = path.as_ref().and_then(|(hops, _)| hops.last());
     let (at, listens) = end.map_or((netns, port), |h| (h.netns, h.dest().port));
     let programs = Programs { client: None, server: server_programs(snap, at, listens) };
-    incoming(snap, (proto, port), netns, &hops, path.as_ref(), &programs)
+    let dest = end.map(Hop::dest);
+    let found = proxied::find(plan, snap, (at, proto, listens), dest)?;
+    let proxied = found.as_ref().map(Found::proxied);
+    Ok(incoming(snap, (proto, port), netns, (&hops, path.as_ref()), &programs, proxied.as_ref()))
 }
 
 fn connection(plan: &Plan, snap: &Snapshot, c: &Connection) -> Result<Answer, RunError> {
@@ -87,7 +84,12 @@ fn connection(plan: &Plan, snap: &Snapshot, c: &Connection) -> Result<Answer, Ru
         client: cgroup_programs(c.pid.unwrap_or_else(std::process::id)),
         server: server.and_then(|h| server_programs(snap, h.netns, h.dest().port)),
     };
-    Ok(outgoing(snap, (&pairs, number), &programs, &q, &hops, &end))
+    let found = match server {
+        Some(h) => proxied::find(plan, snap, (h.netns, c.proto, h.dest().port), Some(h.dest()))?,
+        None => None,
+    };
+    let proxied = found.as_ref().map(Found::proxied);
+    Ok(outgoing(snap, (&pairs, number), &programs, &q, (&hops, &end), proxied.as_ref()))
 }
 
 /// BPF programs of the cgroup of the process that serves a port.

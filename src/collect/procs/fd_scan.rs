@@ -66,6 +66,8 @@ impl FdSet {
         if tables.len() < 2 {
             let mut only = tables.pop().unwrap_or_default();
             only.sockets.sort_unstable();
+            // Kept as long as they do not change.
+            only.sockets.shrink_to_fit();
             return only;
         }
         let counts = tables.iter().map(|t| t.kinds.total()).collect();

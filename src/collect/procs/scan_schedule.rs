@@ -241,7 +241,7 @@ impl FdScanner {
             return;
         }
         let is_unowned = |s: &&Socket| {
-            s.inode != 0 && !table.refs().contains(s.inode) && !self.unresolved_inodes.contains(&s.inode)
+            s.inode != 0 && !table.refs().contains(s.inode) && !self.unresolved_inodes.contains(&{ s.inode })
         };
         let mut unowned: Vec<&Socket> = sample.sockets.iter().filter(is_unowned).collect();
         if unowned.len() <= LOOK_UPS_MAX {

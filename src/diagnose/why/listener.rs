@@ -100,6 +100,13 @@ fn listing(snap: &Snapshot, rows: &[usize]) -> String {
     out
 }
 
+/// `; nginx listens on 127.0.0.1:80`: the sockets of a namespace that serve a port. Empty without one.
+pub(super) fn others(snap: &Snapshot, netns: u16, port: u16) -> String {
+    let mut rows = rows_on(snap, port);
+    rows.retain(|r| snap.socket(*r).id.netns == netns);
+    if rows.is_empty() { String::new() } else { format!("; {}", listing(snap, &rows)) }
+}
+
 /// Steps for an endpoint of a namespace.
 pub(super) fn steps(snap: &Snapshot, proto: Proto, dest: Endpoint, place: &Place) -> Vec<Step> {
     let all = rows_on(snap, dest.port);
@@ -135,7 +142,7 @@ fn missing(
     let nothing = format!("nothing listens on {dest}");
     let nothing = if proto == Proto::Udp { format!("{nothing} (udp)") } else { nothing };
     if place.translated {
-        let others = if here.is_empty() { String::new() } else { format!("; {}", listing(snap, here)) };
+        let others = others(snap, place.netns, dest.port);
         return Step::fails(
             "listener",
             &DNAT_DEAD,

@@ -232,6 +232,7 @@ impl Snapshot {
             live_rows: None,
             closed_rows: Vec::new(),
             closed_names: Vec::new(),
+            closed_ns: Vec::new(),
             live: 0,
             derive_faults: Faults::default(),
             facts: Vec::new(),

@@ -15,7 +15,7 @@ pub(crate) const NEEDS: Needs = Needs::OWNERS.or(Needs::info(IDLE));
 /// Age of a socket in seconds, and its source.
 fn age_and_source(snap: &Snapshot, row: usize) -> Option<(f64, &'static str)> {
     let (f, s) = (&snap.facts[row], snap.socket(row));
-    let end = if f.closed_ns > 0 { f.closed_ns } else { snap.sample.at.boot_ns };
+    let end = snap.closed_ns(row).unwrap_or(snap.sample.at.boot_ns);
     let seen = end.saturating_sub(f.first_seen_ns) as f64 / 1e9;
     if !f.preexisting {
         return Some((seen, "opened"));

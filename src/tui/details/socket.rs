@@ -27,8 +27,8 @@ impl Builder<'_> {
         let f = &snap.facts[row];
         self.title(&title);
         let mut state = vec![(s.state.name().to_owned(), theme.bold(theme.state(s.state)))];
-        if row >= snap.live {
-            let ago = snap.sample.at.boot_ns.saturating_sub(f.closed_ns) as f64 / 1e9;
+        if let Some(closed_ns) = snap.closed_ns(row) {
+            let ago = snap.sample.at.boot_ns.saturating_sub(closed_ns) as f64 / 1e9;
             state.push((format!("  {}", msg!("closed {} ago", age(ago))), theme.warn));
         } else if let Some(column) = table.column("state_age_s") {
             let text = match column.value(snap, row) {

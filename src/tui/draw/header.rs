@@ -9,7 +9,7 @@ use crate::table::TableId;
 use crate::tui::app::App;
 use crate::tui::canvas::{Canvas, width};
 use crate::tui::event::Recorded;
-use crate::tui::layout::tabs::tabs;
+use crate::tui::layout::tabs::{badges, tabs};
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 use std::collections::BTreeMap;
@@ -140,14 +140,11 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
         || ((app.paused || app.failed.is_some()) && put_from_right(canvas, &word, style))
         || put_from_right(canvas, short.trim_end(), style)
         || put_from_right(canvas, mark, style);
-    // What is written, or what is not the real name, beside the state of the polls.
-    let redacted = s.sample.redacted.then_some((tr("redacted"), theme.warn));
-    let written = match app.recording {
-        Recorded::Off => None,
-        Recorded::On => Some((tr("rec"), theme.bad)),
-        Recorded::Paused => Some((tr("rec paused"), theme.warn)),
-    };
-    for (text, style) in redacted.into_iter().chain(written) {
+    let (redacted, written) = badges(app);
+    let style = if app.recording == Recorded::On { theme.bad } else { theme.warn };
+    for (text, style) in
+        redacted.map(|text| (text, theme.warn)).into_iter().chain(written.map(|text| (text, style)))
+    {
         put_from_right(canvas, text, style.patch(on));
     }
     if let Some(text) = failing {

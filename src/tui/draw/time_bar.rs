@@ -27,7 +27,7 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
     let column = |n: usize, all: usize| (n * usize::from(bar) / all.max(1)) as u16;
     let mut values = vec![0; usize::from(bar)];
     let mut filled = vec![false; usize::from(bar)];
-    let mut alerts = Vec::new();
+    let (mut alerts, mut unknown) = (Vec::new(), Vec::new());
     for (n, period) in past.periods.iter().enumerate() {
         let c = column(n, past.periods.len());
         if let Some(states) = &period.states {
@@ -35,8 +35,10 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
             *value = (*value).max(states.get(state));
         }
         filled[usize::from(c)] = true;
-        if period.alert {
-            alerts.push(c);
+        match period.alert {
+            Some(true) => alerts.push(c),
+            Some(false) => {}
+            None => unknown.push(c),
         }
     }
     // With fewer moments than columns each lasts until the next.
@@ -46,6 +48,10 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect) {
         }
     }
     canvas.trend(x, y, bar, &values, theme.state(state));
+    // Where alerts are not known yet the chart is dim.
+    for c in unknown {
+        canvas.line(Rect::new(x + c, y, 1, 1), theme.dim);
+    }
     for c in alerts {
         canvas.line(Rect::new(x + c, y, 1, 1), theme.bad);
     }

@@ -16,7 +16,7 @@ pub(super) fn list(app: &App, at: usize) -> List {
         heading: (section.replace(o.section) != Some(o.section)).then(|| o.section.title()),
         ..Entry::new(o.name, o.text)
     });
-    let entries = entries.collect();
+    let entries: Vec<Entry> = entries.collect();
     let title = match app.read_only_by() {
         Some(why) => msg!("actions   only copies: {}", tr(why)),
         None => tr("actions").to_owned(),

@@ -25,11 +25,11 @@ pub(super) fn list(app: &App, at: usize) -> Option<List> {
         let text = on_host(app, a.limit as usize, &text);
         Entry {
             mark: if critical { app.glyphs.alarm } else { app.glyphs.dot },
-            mark_style: Some(if critical { app.theme.bad } else { app.theme.warn }),
+            mark_style: if critical { |t| t.bad } else { |t| t.warn },
             ..Entry::new(snap.limits[limit].kind.info().name, text)
         }
     };
-    let entries = snap.alerts.iter().map(entry).collect();
+    let entries: Vec<Entry> = snap.alerts.iter().map(entry).collect();
     Some(List {
         empty: tr("no alerts"),
         width: 130,

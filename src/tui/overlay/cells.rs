@@ -18,7 +18,7 @@ pub(super) fn list(app: &App, at: usize) -> Option<List> {
         };
         Entry::new(c.title, text)
     };
-    Some(List::new(tr("filter by"), at, view_state.columns().map(entry).collect()))
+    Some(List::new(tr("filter by"), at, view_state.columns().map(entry).collect::<Vec<_>>()))
 }
 
 /// Adds the value of the cell to the filter.

@@ -10,7 +10,7 @@ pub(super) fn list(app: &App, at: usize) -> List {
         mark: if shown { app.glyphs.tick } else { " " },
         ..Entry::new(c.name, tr(c.help))
     };
-    let entries = app.view_state().choices().into_iter().map(entry).collect();
+    let entries: Vec<_> = app.view_state().choices().into_iter().map(entry).collect();
     List::new(tr("columns   space show/hide   / search   J K move   r reset"), at, entries)
 }
 

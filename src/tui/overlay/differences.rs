@@ -10,7 +10,10 @@ use crate::tui::app::App;
 use crate::tui::compare::Comparison;
 use crate::tui::event::Action;
 use crate::tui::past::SeekTo;
+use crate::tui::theme::Theme;
 use crate::view::diff::{Change, Difference, Subject};
+use ratatui::style::Style;
+use std::sync::Arc;
 
 /// Most columns for the name of what differs.
 const NAME: u16 = 44;
@@ -18,22 +21,8 @@ const NAME: u16 = 44;
 pub(super) fn list(app: &App, at: usize, comparison: &Comparison) -> List {
     let (before, after) = comparison.times_ns;
     let apart = age(after.saturating_sub(before) as f64 / 1e9);
-    let mut heading = None;
-    let entry = |d: &Difference| {
-        let (mark, style) = match d.change {
-            Change::New => (app.glyphs.new, app.theme.good),
-            Change::Gone => (app.glyphs.gone, app.theme.bad),
-            Change::Changed => ("~", app.theme.warn),
-        };
-        let first = heading.replace(d.subject) != Some(d.subject);
-        Entry {
-            mark,
-            mark_style: Some(style),
-            heading: first.then(|| tr(d.subject.plural())),
-            ..Entry::new(escape(&d.name), escape(&text(app, d)))
-        }
-    };
-    let entries = comparison.rows.iter().map(entry).collect();
+    // Written once: there can be thousands, and each is drawn at every key.
+    let entries = Arc::clone(comparison.lines.get_or_init(|| entries(app, comparison)));
     List {
         empty: tr("no difference"),
         width: 150,
@@ -44,6 +33,25 @@ pub(super) fn list(app: &App, at: usize, comparison: &Comparison) -> List {
             entries,
         )
     }
+}
+
+fn entries(app: &App, comparison: &Comparison) -> Arc<[Entry]> {
+    let mut heading = None;
+    let entry = |d: &Difference| {
+        let (mark, mark_style): (_, fn(&Theme) -> Style) = match d.change {
+            Change::New => (app.glyphs.new, |t| t.good),
+            Change::Gone => (app.glyphs.gone, |t| t.bad),
+            Change::Changed => ("~", |t| t.warn),
+        };
+        let first = heading.replace(d.subject) != Some(d.subject);
+        Entry {
+            mark,
+            mark_style,
+            heading: first.then(|| tr(d.subject.plural())),
+            ..Entry::new(escape(&d.name), escape(&text(app, d)))
+        }
+    };
+    comparison.rows.iter().map(entry).collect()
 }
 
 /// State before and after, processes, connections that came and went.

@@ -3,34 +3,17 @@
 use super::window::{edges, put_range, window};
 use crate::tui::app::App;
 use crate::tui::canvas::{Canvas, width};
+pub(super) use crate::tui::entry::Entry;
 use ratatui::layout::Rect;
-use ratatui::style::Style;
 use std::borrow::Cow;
-
-/// One line of a list.
-pub(super) struct Entry {
-    pub(super) mark: &'static str,
-    /// Style of the mark; `None`: the accent.
-    pub(super) mark_style: Option<Style>,
-    pub(super) name: String,
-    pub(super) text: String,
-    /// Title of the entries from here on, on a line above.
-    pub(super) heading: Option<&'static str>,
-}
-
-impl Entry {
-    /// A line without a mark.
-    pub(super) fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { mark: " ", mark_style: None, name: name.into(), text: text.into(), heading: None }
-    }
-}
+use std::sync::Arc;
 
 /// A list to choose from.
 pub(super) struct List {
     pub(super) title: Cow<'static, str>,
     /// Index of the selected line.
     pub(super) selected: usize,
-    pub(super) entries: Vec<Entry>,
+    pub(super) entries: Arc<[Entry]>,
     /// Text shown when there are no entries.
     pub(super) empty: &'static str,
     /// Width on a wide screen.
@@ -42,7 +25,12 @@ pub(super) struct List {
 }
 
 impl List {
-    pub(super) fn new(title: impl Into<Cow<'static, str>>, selected: usize, entries: Vec<Entry>) -> Self {
+    pub(super) fn new(
+        title: impl Into<Cow<'static, str>>,
+        selected: usize,
+        entries: impl Into<Arc<[Entry]>>,
+    ) -> Self {
+        let entries = entries.into();
         Self { title: title.into(), selected, entries, empty: "", width: 84, below: 0, names: 22 }
     }
 }
@@ -95,7 +83,7 @@ pub(super) fn draw(app: &App, canvas: &mut Canvas<'_>, all: Rect, list: &List) -
             continue;
         };
         let Some(e) = list.entries.get(i) else { continue };
-        canvas.put(r.x + 1, y, 1, e.mark, e.mark_style.unwrap_or(theme.accent));
+        canvas.put(r.x + 1, y, 1, e.mark, (e.mark_style)(&theme));
         canvas.put(r.x + 3, y, names.min(r.width.saturating_sub(3)), &e.name, theme.strong);
         if r.width > names + 8 {
             canvas.put(r.x + 4 + names, y, r.width - names - 5, &e.text, theme.dim);

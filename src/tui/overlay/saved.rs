@@ -8,7 +8,7 @@ pub(super) fn list(app: &App, at: usize) -> List {
     let entries = app.options.saved_entries().into_iter().map(|(name, text)| Entry::new(name, text));
     List {
         empty: tr("none yet: ^S in the filter saves it under a name, V saves the view"),
-        ..List::new(tr("saved filters and views"), at, entries.collect())
+        ..List::new(tr("saved filters and views"), at, entries.collect::<Vec<_>>())
     }
 }
 

@@ -15,7 +15,7 @@ pub(super) fn list(app: &App, at: usize) -> List {
     };
     let entries =
         view_state.columns().map(|c| Entry { mark: mark(c.name), ..Entry::new(c.title, tr(c.help)) });
-    List::new(tr("sort by"), at, entries.collect())
+    List::new(tr("sort by"), at, entries.collect::<Vec<_>>())
 }
 
 /// Sorts by the column, or reverses the order.
