@@ -270,9 +270,8 @@ fn start_poller(
     // Opened before the terminal is set up, so that an error is a plain line.
     let source = match process {
         Some(process) => {
-            // One that ended already is reported as one that ends later.
-            let stream = process.frames(plan).ok().transpose().map_err(RunError::Dashboard)?;
-            Box::new(ProcessSource::new(stream, process.pid(), plan))
+            // One that does not answer is reported as one that ends later.
+            Box::new(ProcessSource::new(process.frames(plan)?, process.pid(), plan))
         }
         None => super::open_source::open(plan, Engines::Later)?,
     };

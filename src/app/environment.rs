@@ -4,15 +4,33 @@ use super::terminfo::Terminfo;
 use crate::explain::Lang;
 use crate::tui::Color;
 use std::env;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-/// Home directory of the user that this process became; `None` for one without.
-static HOME: OnceLock<Option<PathBuf>> = OnceLock::new();
+/// Name and home directory of a user, as far as the user database has them.
+#[derive(Debug, Default)]
+pub(super) struct Account {
+    /// Login name.
+    pub(super) name: Option<String>,
+    /// Home directory.
+    pub(super) home: Option<PathBuf>,
+}
 
-/// Sets the home directory of the user that this process became, in place of that of the environment.
-pub(super) fn set_home(home: Option<PathBuf>) {
-    let _ = HOME.set(home);
+/// Account of the user that this process became.
+static ACCOUNT: OnceLock<Account> = OnceLock::new();
+
+/// Sets the account of the user that this process became, in place of that of the environment.
+pub(super) fn set_account(account: Account) {
+    let _ = ACCOUNT.set(account);
+}
+
+/// Variables of that account, for a program that is started; `None` for one that the program must not have. Empty if this process is
+/// still the user of its environment.
+pub(super) fn account_variables() -> Vec<(&'static str, Option<OsString>)> {
+    let Some(Account { name, home }) = ACCOUNT.get() else { return Vec::new() };
+    let name = name.as_ref().map(OsString::from);
+    vec![("HOME", home.clone().map(Into::into)), ("USER", name.clone()), ("LOGNAME", name)]
 }
 
 /// User and group who called `sudo(8)` (`SUDO_UID`, `SUDO_GID`); `None` if that is root, or it was not called.
@@ -77,7 +95,8 @@ pub(super) fn spool_dir() -> Option<PathBuf> {
 /// Home directory of the user.
 pub(super) fn home_dir() -> Option<PathBuf> {
     let own = || env::var_os("HOME").map(PathBuf::from);
-    HOME.get().cloned().unwrap_or_else(own).filter(|p| p.is_absolute())
+    let home = ACCOUNT.get().map_or_else(own, |account| account.home.clone());
+    home.filter(|p| p.is_absolute())
 }
 
 /// Directory of the configuration of `ssh`.
@@ -116,7 +135,7 @@ const TRUE_COLOR: &[&str] =
 fn terminfo_folders() -> Vec<PathBuf> {
     let var = |name| env::var_os(name).filter(|v| !v.is_empty());
     let own = var("TERMINFO").map(PathBuf::from);
-    let home = var("HOME").map(|h| PathBuf::from(h).join(".terminfo"));
+    let home = home_dir().map(|h| h.join(".terminfo"));
     let listed = var("TERMINFO_DIRS").map_or_else(Vec::new, |v| env::split_paths(&v).collect());
     let system = [
         "/etc/terminfo",

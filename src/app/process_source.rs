@@ -3,7 +3,7 @@
 //! A dashboard whose collector is gone keeps its rows, its past and its recording, and continues with what a user without privilege
 //! can read: what is missing is counted as a fault in every sample, and is named in the status line once.
 
-use super::collector_process::Stream;
+use super::collector_process::{ENDED, Stream, in_words};
 use super::open_source::open;
 use crate::cli::Plan;
 use crate::collect::{CollectError, Engines, Source};
@@ -25,14 +25,20 @@ pub(super) struct ProcessSource {
     cpu: Duration,
     plan: Plan,
     own: Option<Box<dyn Source>>,
+    /// Reason why there is no stream.
+    lost: String,
 }
 
 impl ProcessSource {
-    /// Samples of the collector process with this pid, over this stream; `None` if it ended already.
-    pub(super) fn new(stream: Option<Stream>, pid: u32, plan: &Plan) -> Self {
+    /// Samples of the collector process with this pid, over this stream, or the reason why there is none.
+    pub(super) fn new(stream: Result<Stream, String>, pid: u32, plan: &Plan) -> Self {
         let pid = i32::try_from(pid).ok().map(Pid::from_raw);
         let clock = pid.and_then(|pid| ClockId::pid_cpu_clock_id(pid).ok());
-        Self { stream, clock, cpu: Duration::ZERO, plan: plan.without_command(), own: None }
+        let (stream, lost) = match stream {
+            Ok(stream) => (Some(stream), String::new()),
+            Err(why) => (None, why),
+        };
+        Self { stream, clock, cpu: Duration::ZERO, plan: plan.without_command(), own: None, lost }
     }
 }
 
@@ -44,10 +50,8 @@ impl Source for ProcessSource {
                 return result;
             }
             (self.stream, self.clock) = (None, None);
-            let why = match result {
-                Err(e) => format!("{e}; reading without privilege"),
-                Ok(_) => "reading without privilege".to_owned(),
-            };
+            self.lost = result.map_or_else(|e| in_words(e, Duration::ZERO), |_| ENDED.to_owned());
+            let why = format!("{}; reading without privilege", self.lost);
             return Err(CollectError::Unavailable { backend: NAME, why });
         }
         let own = match &mut self.own {
@@ -59,8 +63,7 @@ impl Source for ProcessSource {
             }
         };
         let mut sample = own.sample(wants)?;
-        let why = "it ended, sockscope reads without privilege";
-        sample.faults.add(FaultKind::NotUsed, FaultSubject::CollectorProcess, why);
+        sample.faults.add(FaultKind::NotUsed, FaultSubject::CollectorProcess, self.lost.as_str());
         Ok(sample)
     }
 

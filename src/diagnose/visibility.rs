@@ -36,12 +36,12 @@ pub fn hidden(snap: &Snapshot) -> Vec<Hidden> {
     let v = snap.sample.privileges;
     let mut out = Vec::new();
     let mut add = |summary: String, advice| out.push(Hidden { summary, advice });
-    if snap.sample.faults.iter().any(|f| f.subject == FaultSubject::CollectorProcess) {
+    if let Some(fault) = snap.sample.faults.iter().find(|f| f.subject == FaultSubject::CollectorProcess) {
         add(
-            tr("collector process ended: only what a user without privilege can read").to_owned(),
+            msg!("collector process: {}; only what a user without privilege can read", fault.detail),
             tr(
-                "The process that kept the privileges of this one was killed or failed. The rows and the past stay; quit and start \
-             sockscope again to see all owners, and to act.",
+                "The process that kept the privileges of this one was killed, failed or did not answer. The rows and the past stay; quit \
+             and start sockscope again to see all owners, and to act.",
             ),
         );
     }

@@ -2,8 +2,8 @@
 //!
 //! Standard input is one end of a socket pair. Over it comes, once, one end of a pair for each thread of the dashboard that asks:
 //! samples, details of rows, questions why, and acts. Each is served by a thread of its own, and answers its own kind of questions
-//! alone. The process ends as soon as standard input does. It has no terminal, no environment and reads no configuration; settings that
-//! decide how it reads come with the stream of samples.
+//! alone. The process ends as soon as standard input does. It has no terminal, no open file and no environment of the dashboard but the
+//! sockets of container engines, and reads no configuration; settings that decide how it reads come with the stream of samples.
 
 use super::{Answers, Asked, End, Inbox, Link, by, replies, serve};
 use crate::app::action;
@@ -15,7 +15,10 @@ use crate::collect::{Engines, Source};
 use clap::Parser;
 use rustix::cmsg_space;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
-use rustix::process::{Signal, set_parent_process_death_signal, setpriority_process, setsid};
+use rustix::process::{
+    DumpableBehavior, Signal, set_dumpable_behavior, set_parent_process_death_signal, setpriority_process,
+    setsid,
+};
 use rustix::thread::{set_name, set_no_new_privs};
 use std::io::{self, IoSliceMut, Read};
 use std::mem::MaybeUninit;
@@ -33,11 +36,15 @@ const NICE: i32 = 5;
 pub(in crate::app) fn run(read_only: bool) -> Result<ExitStatus, RunError> {
     let failed =
         |what: &'static str| move |e: io::Error| RunError::Dashboard(format!("collector: {what}: {e}"));
+    close_inherited().map_err(failed("close inherited files"))?;
     // In a session of its own no signal of the terminal reaches it. It is no group leader, unless it was started by hand.
     let _ = setsid();
     // Before the first request: nothing that is started here gains a privilege, and nothing is.
     set_no_new_privs(true).map_err(|e| failed("no_new_privs")(e.into()))?;
-    // Standard input ends with the dashboard, too. The signal needs the permission of kill(2), which a user lacks for root.
+    // execve(2) with file capabilities does this only if they are more than those of the process before.
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(|e| failed("memory")(e.into()))?;
+    // Beside the end of standard input, which also shows a dashboard that ended before this call. It ends a stopped process, too; it
+    // needs the permission of kill(2), which a user lacks for root.
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
     let _ = set_name(c"sockscope");
     let mut life = io::stdin().lock();
@@ -58,6 +65,17 @@ pub(in crate::app) fn run(read_only: bool) -> Result<ExitStatus, RunError> {
     // Nothing more is sent: this is the end of the dashboard.
     let _ = life.read(&mut [0]);
     Ok(ExitStatus::Success)
+}
+
+/// Closes what the dashboard was started with beside its standard files, such as the terminal of a shell (`exec 3< /dev/tty`).
+fn close_inherited() -> io::Result<()> {
+    let all = std::fs::read_dir("/proc/self/fd")?.flatten();
+    let open: Vec<i32> = all.filter_map(|e| e.file_name().to_str()?.parse().ok()).collect();
+    for fd in open.into_iter().filter(|fd| *fd > 2) {
+        // One of them was the directory that was read.
+        let _ = nix::unistd::close(fd);
+    }
+    Ok(())
 }
 
 /// The sockets that the first message has.
