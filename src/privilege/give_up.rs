@@ -25,6 +25,8 @@ pub struct User {
 /// trace this one nor read its memory (`PR_SET_DUMPABLE`).
 pub fn give_up(user: Option<&User>) -> Result<(), PrivilegeError> {
     let failed = |what| move |e: Errno| PrivilegeError::Kept(what, e);
+    // Before: a process of the same user could trace this one as soon as it has no more capabilities than that.
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(failed("memory"))?;
     for bit in 0..u64::BITS {
         match remove_capability_from_bounding_set(Capabilities::from_bits_retain(1 << bit)) {
             Ok(()) => {}
@@ -49,6 +51,7 @@ pub fn give_up(user: Option<&User>) -> Result<(), PrivilegeError> {
     set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })
         .map_err(failed("capabilities"))?;
     set_no_new_privs(true).map_err(failed("privileges of programs"))?;
+    // Another user id may have changed it (fs.suid_dumpable).
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(failed("memory"))?;
     let left = capabilities(None).map_err(failed("capabilities"))?;
     let is_back = user.is_some_and(|u| u.uid != 0) && set_thread_res_uid(None, Uid::ROOT, None).is_ok();

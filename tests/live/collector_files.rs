@@ -37,7 +37,7 @@ fn give(path: &str) -> Result<(), String> {
 fn is_private(file: &Path) -> Result<(), String> {
     let meta = fs::metadata(file).map_err(|e| format!("{}: {e}", file.display()))?;
     let (owner, mode) = ((meta.uid(), meta.gid()), meta.permissions().mode() & 0o777);
-    let right = owner == (CALLER, CALLER) && (meta.is_dir() || mode & 0o077 == 0);
+    let right = owner == (CALLER, CALLER) && (meta.is_dir() || mode == 0o600);
     check(right, || format!("{}: {owner:?} {mode:o}", file.display()))
 }
 

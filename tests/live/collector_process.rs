@@ -270,9 +270,11 @@ pub(crate) fn collector_process_has_no_file_of_the_dashboard() -> Result<(), Str
     let there = links(collector(screen.pid())?);
     let is_tty = |l: &String| l.starts_with("/dev/") && l != "/dev/null";
     check(there.len() > 4 && !there.iter().any(is_tty), || format!("{there:?}"))?;
-    screen.keys("q");
+    // It ends with the screen also if that is killed.
+    let pid = collector(screen.pid())?;
+    screen.signal(Signal::KILL);
     screen.ends();
-    Ok(())
+    until("the end of the collector", || status(pid, "State").first().is_none_or(|s| s == "Z").then_some(()))
 }
 
 /// Recorded and demo data, and a dashboard with `--no-sandbox`, have no collector process.
