@@ -58,6 +58,7 @@ mod worker;
 
 use crate::cli::args::Command;
 use crate::cli::check::CheckOutput;
+use crate::cli::command_first::command_first;
 use crate::cli::habits;
 use crate::cli::plan::What;
 use crate::cli::{Args, Plan, Settings, UsageError};
@@ -150,7 +151,7 @@ fn run_args(args: Vec<OsString>) -> Result<ExitCode, String> {
             return Ok(ExitCode::SUCCESS);
         }
     }
-    let args = habits::translate(join_values(args)).map_err(|e| e.to_string())?;
+    let args = habits::translate(join_values(args)).and_then(command_first).map_err(|e| e.to_string())?;
     let args = match Args::try_parse_from(args) {
         Ok(args) => args,
         Err(e) => return clap_error(&e),

@@ -3,6 +3,7 @@
 
 pub mod args;
 pub mod check;
+pub mod command_first;
 pub mod config_file;
 pub mod diff;
 pub mod equivalents;

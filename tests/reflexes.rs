@@ -20,7 +20,7 @@ use std::process::{Child, Command, Output, Stdio};
 type Reflex = (&'static str, i32, &'static str, &'static str);
 
 /// Habits of `ss`, `netstat` and `lsof`.
-const OTHER_TOOLS: [Reflex; 29] = [
+const OTHER_TOOLS: [Reflex; 32] = [
     ("-tulpn", 0, "LISTEN", ""),
     ("-tan", 0, "ESTABLISHED", ""),
     ("list -tan state established", 0, "127.0.0.1:8080", ""),
@@ -50,6 +50,9 @@ const OTHER_TOOLS: [Reflex; 29] = [
     ("list -w 2", 2, "", "-w=2s"),
     ("list -nPt", 0, "ESTABLISHED", ""),
     ("kill -s TERM :8080 --yes --read-only", 2, "", "read-only"),
+    ("-f json list :8080", 0, "\"local_port\":8080", ""),
+    ("-g state -s count list", 0, "COUNT", ""),
+    ("-Htln -c local_port,state ls", 0, "LISTEN", ""),
 ];
 
 /// First-time use.

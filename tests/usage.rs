@@ -162,6 +162,12 @@ fn usage_error_is_one_line_and_exit_2() {
             &["--view", "events"],
             "--view events is for the dashboard, on a terminal; to print: sockscope events",
         ),
+        (
+            &["-t", ":443", "list"],
+            "list is a command, which comes before the filter: sockscope list -t :443; as a word of the filter: sockscope -t :443 -- list",
+        ),
+        (&["--view", "ports", "list"], "--view cannot be combined with the command list"),
+        (&["-g", "stat", "list"], "did you mean \"state\"?"),
     ] {
         let about =
             format!("{:?}", args.iter().map(|a| a.chars().take(40).collect::<String>()).collect::<Vec<_>>());

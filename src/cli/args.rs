@@ -25,6 +25,7 @@ use std::path::PathBuf;
     version,
     long_version = LONG_VERSION,
     about = "Terminal connection monitor: sockets, the processes that own them, and the limits they run into",
+    override_usage = "sockscope [OPTIONS] [FILTER]...\n       sockscope COMMAND [OPTIONS] [FILTER]...",
     after_help = EXAMPLES,
     after_long_help = long_examples(),
     subcommand_negates_reqs = true
@@ -137,7 +138,7 @@ pub enum Command {
     #[command(after_help = KILL_EXAMPLES)]
     Kill(Kill),
     /// Start the dashboard with the processes that have the most traffic
-    Top(List),
+    Top(Top),
     /// Check resource limits for monitoring (Nagios output, exit status 0-3)
     #[command(after_help = "Exit status: 0 ok, 1 warning, 2 critical, 3 unknown.")]
     Check(Check),
@@ -522,6 +523,17 @@ pub struct Start {
     /// Restore the last session: view, filters, sort order, columns
     #[arg(long, help_heading = "Dashboard")]
     pub resume: bool,
+}
+
+/// Flags of `top`.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub struct Top {
+    /// Flags of a listing.
+    #[command(flatten)]
+    pub list: List,
+    /// Recording beside the dashboard.
+    #[command(flatten)]
+    pub beside: RecordBeside,
 }
 
 /// Recording beside the dashboard.

@@ -34,7 +34,7 @@ pub fn translate(args: Vec<OsString>) -> Result<Vec<OsString>, UsageError> {
     out.extend(rest.next());
     let mut is_kill = false;
     while let Some(arg) = rest.next() {
-        is_kill |= arg == "kill" && out.len() == 1;
+        is_kill |= arg == "kill" && out.iter().skip(1).all(|a| a.as_encoded_bytes().starts_with(b"-"));
         if let Some(flag) = arg.to_str().filter(|_| is_kill).and_then(signal_flag) {
             out.push(flag.into());
             continue;

@@ -221,16 +221,14 @@ impl Plan {
         if let Some(Command::Screenshot(shot)) = &args.command {
             args.start = shot.start.clone();
         }
+        if let Some(Command::Top(top)) = &args.command {
+            args.beside = top.beside.clone();
+        }
         let mut settings = merge(settings, &args, services)?;
         if matches!(args.command, Some(Command::Top(_))) {
             settings.show_top();
         }
         let recording = recording(&mut args)?;
-        if args.beside.record.is_some() && !matches!(args.command, None | Some(Command::Top(_))) {
-            return Err(UsageError(
-                "--record is for the dashboard; to record without it: sockscope record".into(),
-            ));
-        }
         if args.beside.record.is_some() && recording.is_some() {
             return Err(UsageError(
                 "--record: a recording is read; to copy it: sockscope record --from".into(),
@@ -282,9 +280,9 @@ impl Plan {
             Some(Command::Who(who)) => What::Who(Box::new(WhoPlan::new(&who, inputs)?)),
             Some(Command::Why(why)) => What::Why(Box::new(WhyPlan::new(&why, services)?)),
             Some(Command::Kill(kill)) => What::Kill(Box::new(KillPlan::new(kill, inputs)?)),
-            Some(Command::Top(l)) => {
-                let typed = Typed::of(&l);
-                let mut list = ListPlan::new(&PROCESSES, &top(l), inputs)?;
+            Some(Command::Top(t)) => {
+                let typed = Typed::of(&t.list);
+                let mut list = ListPlan::new(&PROCESSES, &top(t.list), inputs)?;
                 list.typed = typed;
                 What::Dashboard(list)
             }

@@ -7,6 +7,7 @@ use std::env;
 use std::io::{Read, Seek};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
+use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 /// Time after which a case counts as hung.
@@ -51,7 +52,12 @@ fn run_all(cases: &'static [Case], nested: &'static [Case], on_demand: bool) -> 
         Trial::ignorable_test(c.name, move || run(c, on_demand)).with_ignored_flag(on_demand)
     };
     let trials = cases.iter().map(trial).collect();
-    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+    let mut arguments = Arguments::from_args();
+    if !on_demand {
+        // They wait for half of their time: for timers of the kernel, for programs to start.
+        arguments.test_threads.get_or_insert_with(|| available_parallelism().map_or(1, |n| n.get() * 3 / 2));
+    }
+    libtest_mimic::run(&arguments, trials).exit_code()
 }
 
 /// Runs a case in its namespaces; `shows_output`: of a case that passed too, for its figures.

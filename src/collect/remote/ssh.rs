@@ -21,6 +21,8 @@ use std::time::{Duration, Instant};
 
 /// Most connections that are being made at the same time.
 const CONNECTING: usize = 16;
+/// Stack of each of the two threads of a host, bytes: with the default of 2 MB, hundreds of hosts exceed a limited address space.
+const STACK: usize = 512 << 10;
 /// Bytes of standard error that are kept: the last ones.
 const STDERR_KEPT: usize = 4 << 10;
 /// Time in which an ended command reports its exit status.
@@ -238,7 +240,7 @@ impl Remote {
         let hello = Arc::new(OnceLock::new());
         let (command, host, kept) = (command.clone(), host.to_owned(), Arc::clone(&running));
         let greeted = Arc::clone(&hello);
-        thread::Builder::new().name("host".to_owned()).spawn(move || {
+        thread::Builder::new().name("host".to_owned()).stack_size(STACK).spawn(move || {
             let read = read_host(&command, &host, (&kept, &greeted), &inbox, &outbox);
             if let Err(end) = read {
                 let _ = outbox.send(Err(end));
@@ -406,7 +408,7 @@ fn keep_errors(mut errors: impl Read + Send + 'static, host: &str) -> Arc<Errors
         }
         all.ended.store(true, Ordering::Release);
     };
-    let _ = thread::Builder::new().name("host-errors".to_owned()).spawn(read);
+    let _ = thread::Builder::new().name("host-errors".to_owned()).stack_size(STACK).spawn(read);
     out
 }
 
