@@ -33,6 +33,7 @@
             done
             install -Dm644 assets/desktop/sockscope.desktop -t $out/share/applications
             install -Dm644 assets/desktop/sockscope.metainfo.xml $out/share/metainfo/org.sockscope.sockscope.metainfo.xml
+            install -Dm644 assets/package/copyright -t $out/share/licenses/sockscope
             install -Dm644 assets/desktop/sockscope.svg -t $out/share/icons/hicolor/scalable/apps
           '';
           meta.mainProgram = "sockscope";

@@ -78,6 +78,7 @@ fn arch_linux_package_is_complete() {
             "usr/share/bash-completion/completions/sockscope",
             "usr/share/zsh/site-functions/_sockscope",
             "usr/share/fish/vendor_completions.d/sockscope.fish",
+            "usr/share/licenses/sockscope/copyright",
         ],
     );
     check_links(&pkg.join("usr/share/doc/sockscope"));
@@ -125,6 +126,7 @@ fn nix_flake_is_complete() {
             "share/applications/sockscope.desktop",
             "share/metainfo/org.sockscope.sockscope.metainfo.xml",
             "share/icons/hicolor/scalable/apps/sockscope.svg",
+            "share/licenses/sockscope/copyright",
         ],
     );
 }
