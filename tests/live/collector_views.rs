@@ -17,6 +17,12 @@ fn words(screen: &str) -> BTreeSet<&str> {
     screen.split([' ', '\n', '│', '─']).filter(is_word).collect()
 }
 
+/// Words of the table in the lines with this text: each dashboard has its own moments, and selects another.
+fn words_of_rows<'a>(screen: &'a str, text: &str) -> BTreeSet<&'a str> {
+    let rows = screen.lines().skip(3).filter(|l| l.contains(text));
+    rows.flat_map(|l| words(l.split('│').next().unwrap_or_default())).collect()
+}
+
 /// A DNS question for `parity.example`, of type A.
 const QUESTION: &[u8] = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x06parity\x07example\0\0\x01\0\x01";
 
@@ -33,13 +39,24 @@ impl Both {
     }
 
     /// Waits until both have the same words, with this text; `stir` is called before each comparison.
-    fn agree(&mut self, what: &str, text: &str, mut stir: impl FnMut(&mut Self)) -> Result<(), String> {
+    fn agree(&mut self, what: &str, text: &str, stir: impl FnMut(&mut Self)) -> Result<(), String> {
+        self.agree_on(what, text, stir, words)
+    }
+
+    /// The same of these words.
+    fn agree_on(
+        &mut self,
+        what: &str,
+        text: &str,
+        mut stir: impl FnMut(&mut Self),
+        of: impl Fn(&str) -> BTreeSet<&str>,
+    ) -> Result<(), String> {
         until_ok(|| {
             stir(self);
             let (a, b) = (self.with.text(), self.without.text());
             check(b.contains(text), || format!("{what}: no {text:?} without a collector process:\n{b}"))?;
             check(a.contains(text), || format!("{what}: no {text:?} with a collector process:\n{a}"))?;
-            let (with, without) = (words(&a), words(&b));
+            let (with, without) = (of(&a), of(&b));
             check(with == without, || {
                 let only: Vec<_> = with.difference(&without).collect();
                 let missing: Vec<_> = without.difference(&with).collect();
@@ -77,11 +94,15 @@ pub(crate) fn every_view_is_that_of_a_dashboard_without_a_collector_process() ->
         with: by_sudo(&[]),
         without: Screen::sockscope(160, 40, &["--interval", "300ms", "--no-sandbox"], &[]),
     };
-    both.with.shows(" live ");
-    both.without.shows(" live ");
+    for screen in [&mut both.with, &mut both.without] {
+        screen.shows(" live ");
+        // Wide enough for every column: which ones fit depends on what the widest row was.
+        screen.resize(260, 60);
+    }
     collector(both.with.pid())?;
     for (keys, what, text) in [
-        ("1", "sockets", "127.0.0.1:7941"),
+        // With the owner, this process: the column of owners stays as wide.
+        ("1", "sockets", "live-"),
         ("/netns:inner\r", "another namespace", "10.9.0.2:80"),
         ("/\x15proto:unix parity\r", "unix sockets", "/run/parity.sock"),
         ("/\x15\r2", "ports", "7941"),
@@ -89,7 +110,7 @@ pub(crate) fn every_view_is_that_of_a_dashboard_without_a_collector_process() ->
         ("4", "peers", "127.0.0.1"),
         ("5", "limits", "sleep"),
         ("6", "forwards", "10.9.0.2:80"),
-        ("7", "map", "perl"),
+        ("7", "map", ":7941"),
     ] {
         both.keys(keys);
         // The selected row may have moved since the view was opened.
@@ -97,12 +118,13 @@ pub(crate) fn every_view_is_that_of_a_dashboard_without_a_collector_process() ->
     }
     // Connections that end between two polls.
     both.keys("8/port:7942\r");
-    both.agree("events", "7942", |_| {
+    let connect = |_: &mut Both| {
         let made = TcpStream::connect("127.0.0.1:7942").and_then(|_| brief.accept());
         drop(made);
-    })?;
+    };
+    both.agree_on("events", "127.0.0.1:7942", connect, |t| words_of_rows(t, "127.0.0.1:7942"))?;
     both.keys("9");
-    both.agree("dns", "parity.example", |_| {
+    let ask = |_: &mut Both| {
         let mut question = [0; 64];
         let _ = client.send_to(QUESTION, "127.0.0.1:53");
         if let Ok((n, from)) = name_server.recv_from(&mut question) {
@@ -110,7 +132,8 @@ pub(crate) fn every_view_is_that_of_a_dashboard_without_a_collector_process() ->
             question[2..4].copy_from_slice(&[0x81, 0x83]);
             let _ = name_server.send_to(&question[..n], from);
         }
-    })?;
+    };
+    both.agree_on("dns", "NXDOMAIN", ask, |t| words_of_rows(t, "NXDOMAIN"))?;
     // What is read beside the samples, and what acts begin with.
     both.keys("1/lport:7941 state:established\r");
     both.agree("one socket", "1 of", |_| {})?;
