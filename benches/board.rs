@@ -79,23 +79,30 @@ impl Board {
         self.until(time, |_| false);
     }
 
-    fn file(&self, name: &str) -> String {
-        let pid = self.child.process_id().unwrap();
-        std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap()
+    /// This file of the dashboard, and of its collector process if it has one.
+    fn files(&self, name: &str) -> Vec<String> {
+        let pid = self.child.process_id().unwrap().to_string();
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+        let all = std::iter::once(&*pid).chain(children.split_whitespace());
+        all.filter_map(|pid| std::fs::read_to_string(format!("/proc/{pid}/{name}")).ok()).collect()
     }
 
-    /// Value in `/proc/PID/status`, megabytes.
+    /// Value in `/proc/PID/status` of both, megabytes.
     pub(crate) fn megabytes(&self, name: &str) -> f64 {
-        let text = self.file("status");
-        let line = text.lines().find_map(|l| l.strip_prefix(name)).unwrap();
-        line.split_whitespace().next().unwrap().parse::<f64>().unwrap() / 1024.0
+        let value = |text: &String| -> f64 {
+            let line = text.lines().find_map(|l| l.strip_prefix(name)).unwrap();
+            line.split_whitespace().next().unwrap().parse().unwrap()
+        };
+        self.files("status").iter().map(value).sum::<f64>() / 1024.0
     }
 
-    /// CPU time so far, in hundredths of a second.
+    /// CPU time of both so far, in hundredths of a second.
     pub(crate) fn ticks(&self) -> f64 {
-        let text = self.file("stat");
-        let after = text.rsplit(") ").next().unwrap();
-        after.split(' ').skip(11).take(2).map(|n| n.parse::<f64>().unwrap()).sum()
+        let ticks = |text: &String| -> f64 {
+            let after = text.rsplit(") ").next().unwrap();
+            after.split(' ').skip(11).take(2).map(|n| n.parse::<f64>().unwrap()).sum()
+        };
+        self.files("stat").iter().map(ticks).sum()
     }
 }
 

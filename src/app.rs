@@ -7,6 +7,7 @@ mod asked;
 mod bug_report;
 mod check;
 mod collector;
+mod collector_process;
 mod completion;
 mod config;
 mod confine;
@@ -34,6 +35,7 @@ mod past;
 mod poll_age;
 mod poller;
 mod print;
+mod process_source;
 #[cfg(feature = "sql")]
 mod query;
 mod reader;
@@ -70,6 +72,7 @@ use crate::privilege;
 use crate::table::{TABLES, Table};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
+use collector_process::CollectorProcess;
 use exit_status::{ExitStatus, RunError};
 use print::{print, print_bytes, print_error};
 use std::ffi::OsString;
@@ -140,14 +143,22 @@ fn is_duration(word: &str) -> bool {
 fn run_args(args: Vec<OsString>) -> Result<ExitCode, String> {
     privilege::reserve().map_err(|e| e.to_string())?;
     malloc_tuning::tune_malloc();
-    if completion::complete_for_shell(&args) {
-        return Ok(ExitCode::SUCCESS);
+    if let Some(read_only) = collector_process::is_asked(&args) {
+        return agent::run_child(read_only).map(|_| ExitCode::SUCCESS).map_err(|e| e.to_string());
+    }
+    if environment::completes() {
+        privilege::forbid_gaining().map_err(|e| e.to_string())?;
+        if completion::complete_for_shell(&args) {
+            return Ok(ExitCode::SUCCESS);
+        }
     }
     let args = habits::translate(join_values(args)).and_then(command_first).map_err(|e| e.to_string())?;
     let args = match Args::try_parse_from(args) {
         Ok(args) => args,
         Err(e) => return clap_error(&e),
     };
+    let collector = collector_process::start(&args).map_err(|e| e.to_string())?;
+    privilege::forbid_gaining().map_err(|e| e.to_string())?;
     let mut args = args;
     args.global.config = args.global.config.or_else(environment::named_config);
     let services = Arc::new(crate::collect::services(std::path::Path::new("/etc/services")));
@@ -166,7 +177,7 @@ fn run_args(args: Vec<OsString>) -> Result<ExitCode, String> {
         plan.notes.splice(0..0, note);
         Ok(plan)
     });
-    match plan.and_then(|plan| run(&plan)) {
+    match plan.and_then(|plan| run(&plan, collector)) {
         Ok(ExitStatus::Success) => Ok(ExitCode::SUCCESS),
         Ok(ExitStatus::NoMatch) => Ok(ExitCode::from(1)),
         // The lines on standard error name the hosts.
@@ -190,9 +201,11 @@ fn clap_error(e: &clap::Error) -> Result<ExitCode, String> {
     Err(usage_line(e))
 }
 
-/// Line of the version about the sandbox of the running kernel.
+/// Lines of the version about the sandbox of the running kernel and the collector.
 fn sandbox_line() -> String {
-    format!("sandbox: {} (--no-sandbox)\n", crate::sandbox::available())
+    let sandbox = crate::sandbox::available();
+    let collector = "a process of its own for a dashboard with privilege, which gives its own up";
+    format!("sandbox: {sandbox} (--no-sandbox)\ncollector: {collector} (--no-sandbox)\n")
 }
 
 /// Prints help or version; the long version with the sandbox of the running kernel.
@@ -247,7 +260,7 @@ fn usage_line(e: &clap::Error) -> String {
 /// Error of the dashboard on a terminal without cursor positioning.
 const NO_SCREEN: &str = "the dashboard cannot be drawn: TERM is dumb or not set; use: sockscope list";
 
-fn run(plan: &Plan) -> Result<ExitStatus, RunError> {
+fn run(plan: &Plan, collector: Option<CollectorProcess>) -> Result<ExitStatus, RunError> {
     // Every command reports an unknown theme, not only the dashboard.
     themes::named(&plan.settings.theme.0).map_err(|e| UsageError(format!("theme: {e}")))?;
     match &plan.what {
@@ -255,7 +268,7 @@ fn run(plan: &Plan) -> Result<ExitStatus, RunError> {
             if environment::TerminalEnv::read().dumb() {
                 return Err(RunError::Dashboard(NO_SCREEN.to_owned()));
             }
-            return dashboard::run(plan, list);
+            return dashboard::run(plan, list, collector);
         }
         What::Dashboard(list) if list.table.is_stream() => {
             let name = list.table.name;

@@ -33,8 +33,8 @@ mod source;
 mod synthetic_id;
 
 use crate::model::{Netns, OwnersBy, Services};
-pub use containers::Engines;
 use containers::{ContainerNames, EngineQueries};
+pub use containers::{ENGINE_VARIABLES, Engines};
 pub use events::EventMethod;
 use netns::NetnsTable;
 pub use path::{PathReader, cgroup_programs};

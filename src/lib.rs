@@ -31,6 +31,9 @@
 //!   marks, rates and last owners follow it.
 //! - **Threads**: one polls, one reads keys, one draws ([`tui::run_loop`] blocks in one `recv`); short-lived threads enter
 //!   network namespaces; reverse DNS, container names and large sorts have their own. The drawing thread waits for none of them.
+//! - **Privilege is in another process** than the screen: a dashboard with capabilities starts a collector process, gives its own up
+//!   ([`privilege::give_up`]), and asks by the messages that agents of other hosts answer ([`collect::remote`]). It takes a closed list
+//!   of acts, each with the identity of its target ([`collect::remote::ActOn`]), which is compared when it is carried out.
 //! - **The clock and the environment** are read by [`collect`], [`app`] and [`cli`] only. The one exception is `tui::terminal`, which
 //!   measures how long the terminal takes for a frame, where it writes and reads it; nothing that is drawn depends on that.
 //! - **A list exists once**, with tests over it: [`table::TABLES`] (columns), [`tui::command::COMMANDS`] (keys, help, palette),

@@ -8,6 +8,9 @@
 //! while it is held, which copy its sets: that is how a parallel read of `/proc` works under one guard. A thread started outside
 //! of any guard starts without.
 
+mod give_up;
+
+pub use give_up::{User, give_up};
 use rustix::io::Errno;
 pub use rustix::thread::CapabilitySet as Capabilities;
 use rustix::thread::{
@@ -47,11 +50,13 @@ pub enum PrivilegeError {
     /// The system refused a change of the capability sets.
     #[error("clear the effective capabilities: {0}")]
     Refused(Errno),
+    /// The system refused to take a privilege away.
+    #[error("give up {0}: {1}")]
+    Kept(&'static str, Errno),
 }
 
 /// Clears the effective capabilities of a user who is not root, to be called before any thread is started. After that
-/// [`raise`] makes single ones effective. Capabilities that the file gave also forbid gaining more by `execve(2)`
-/// (`no_new_privs`). For root this does nothing: what root may read is no secret to root.
+/// [`raise`] makes single ones effective. For root this does nothing: what root may read is no secret to root.
 pub fn reserve() -> Result<(), PrivilegeError> {
     let (user, group) = (rustix::process::getuid(), rustix::process::getgid());
     if user != rustix::process::geteuid() || group != rustix::process::getegid() {
@@ -66,10 +71,18 @@ pub fn reserve() -> Result<(), PrivilegeError> {
     set_effective(sets, Capabilities::empty()).map_err(PrivilegeError::Refused)?;
     RESERVED.store(true, Ordering::Relaxed);
     FROM_FILE.store(gained, Ordering::Relaxed);
-    if gained {
-        set_no_new_privs(true).map_err(PrivilegeError::Refused)?;
-    }
     Ok(())
+}
+
+/// Forbids gaining more by `execve(2)` (`no_new_privs`) if the executable file gave capabilities. After it a program with file
+/// capabilities has none, also this one: the collector process is started before.
+pub fn forbid_gaining() -> Result<(), PrivilegeError> {
+    if is_from_file() { set_no_new_privs(true).map_err(PrivilegeError::Refused) } else { Ok(()) }
+}
+
+/// Returns true if this process has a capability, effective or in reserve.
+pub fn has_any() -> bool {
+    capabilities(None).is_ok_and(|sets| !sets.permitted.is_empty())
 }
 
 /// Returns true if the executable file gave this process more than its user has (`AT_SECURE` of `getauxval(3)`): then what the

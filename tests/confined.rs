@@ -79,12 +79,6 @@ fn confined_dashboard_keeps_its_features() {
         // The owner of a socket is another process: this one.
         s.shows(&format!(" {}", std::process::id()));
         s.shows("1 of");
-        let threads = confined(s.pid());
-        for (thread, is_confined) in
-            [("sockscope", true), ("input", true), ("arranger", true), ("poller", false), ("outside", false)]
-        {
-            assert_eq!(threads.get(thread), Some(&is_confined), "{thread}: {threads:?}");
-        }
         // The name of the remote address, from /etc/hosts.
         s.shows("localhost:");
         // The working directory, which only the details read.
@@ -116,6 +110,29 @@ fn confined_dashboard_keeps_its_features() {
         assert_eq!(s.ends(), 0);
         s.is_restored();
         assert!(Path::new(&state_home).join("sockscope/session.json").exists(), "session saved");
+    });
+}
+
+/// Without capabilities, and so without a collector process: with one, every thread has `no_new_privs`, confined or not.
+#[test]
+fn threads_that_draw_are_confined_and_those_that_read_are_not() {
+    isolated(|| {
+        if !has_landlock() {
+            return;
+        }
+        let args = ["--bounding-set=-all", PROGRAM];
+        let mut s = Screen::start(Path::new("setpriv"), 120, 30, &args, &[]);
+        s.shows(" live ");
+        let threads = confined(s.pid());
+        for (thread, is_confined) in
+            [("sockscope", true), ("input", true), ("arranger", true), ("poller", false), ("outside", false)]
+        {
+            assert_eq!(threads.get(thread), Some(&is_confined), "{thread}: {threads:?}");
+        }
+        let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", s.pid())).unwrap();
+        assert_eq!(children, "", "no collector process");
+        s.keys("q");
+        assert_eq!(s.ends(), 0);
     });
 }
 

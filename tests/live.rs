@@ -40,6 +40,14 @@ mod ceilings;
 mod chains;
 #[path = "live/churn.rs"]
 mod churn;
+#[path = "live/collector_files.rs"]
+mod collector_files;
+#[path = "live/collector_process.rs"]
+mod collector_process;
+#[path = "live/collector_streams.rs"]
+mod collector_streams;
+#[path = "live/collector_views.rs"]
+mod collector_views;
 #[path = "live/compare.rs"]
 mod compare;
 #[path = "live/descriptors.rs"]
@@ -234,6 +242,27 @@ const CASES: &[Case] = cases! {
         bash_completes_values
         fish_completes_values
         zsh_loads_the_completion
+    }
+    Root collector_process ["prlimit"] {
+        screen_has_no_privilege_and_shows_owners_of_others
+        acts_are_carried_out_by_the_collector_process
+        killed_collector_process_is_shown
+        stopped_collector_process_is_shown_by_the_age_of_its_data
+        collector_process_that_never_answers_is_left
+        collector_process_has_no_file_of_the_dashboard
+        recorded_data_has_no_collector_process
+    }
+    Root collector_files ["prlimit", "mount"] {
+        configuration_and_history_are_those_of_the_caller_of_sudo
+        recording_is_that_of_the_caller_of_sudo
+    }
+    Root collector_streams [] {
+        forged_acts_are_refused
+        read_only_collector_closes_the_stream_of_acts
+        hostile_streams_end_alone
+    }
+    Root collector_views ["ip", "nft", "perl"] {
+        every_view_is_that_of_a_dashboard_without_a_collector_process
     }
     Root host_peers ["ip", "perl", "nft", "ss"] {
         ends_of_connections_are_joined_across_hosts

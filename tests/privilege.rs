@@ -245,6 +245,51 @@ fn capped_program_closes_no_connection_of_another_user() {
     screen.ends();
 }
 
+/// Value of a line of `/proc/PID/status`.
+fn status(pid: u32, name: &str) -> String {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = text.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(':')).unwrap();
+    line.trim().to_owned()
+}
+
+#[test]
+fn capped_dashboard_has_no_capability_and_its_collector_those_of_the_file() {
+    const NONE: &str = "0000000000000000";
+    // CAP_DAC_READ_SEARCH, CAP_NET_ADMIN, CAP_SYS_PTRACE.
+    const FILE: &str = "0000000000081004";
+    let Some(world) = World::new() else { return };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let filter = format!("sport:{}", listener.local_addr().unwrap().port());
+    let user = USER.to_string();
+    let program = world.program.to_str().unwrap();
+    let args = ["--reuid", &user, "--regid", &user, "--clear-groups", "--", program, &filter];
+    let mut screen = Screen::start(Path::new("setpriv"), 140, 36, &args, &[]);
+    // A socket of root.
+    screen.shows(&format!(" {} ", std::process::id()));
+    let pid = screen.pid();
+    for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+        assert_eq!(status(pid, set), NONE, "{set} of the screen");
+    }
+    assert_eq!(status(pid, "NoNewPrivs"), "1");
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    let collector: u32 = children.trim().parse().unwrap();
+    assert_eq!(status(collector, "CapPrm"), FILE);
+    // Raised around the read that needs them, by its thread alone.
+    for set in ["CapEff", "CapInh", "CapAmb"] {
+        assert_eq!(status(collector, set), NONE, "{set} of the collector");
+    }
+    for process in [pid, collector] {
+        let ids = status(process, "Uid");
+        assert!(ids.split_whitespace().all(|id| id == user), "{ids}");
+        // Another process of the user can neither read its memory nor take its descriptors.
+        let by_user = ["--reuid", &user, "--regid", &user, "--clear-groups", "--", "ls"];
+        let out = Command::new("setpriv").args(by_user).arg(format!("/proc/{process}/fd")).output().unwrap();
+        assert!(!out.status.success(), "{process}: {out:?}");
+    }
+    screen.keys("q");
+    assert_eq!(screen.ends(), 0);
+}
+
 #[test]
 fn capped_program_kills_nothing_of_another_user() {
     let Some(world) = World::new() else { return };

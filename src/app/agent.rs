@@ -4,8 +4,10 @@
 //! at once, so that the end of either ends the program, also in the middle of a frame that is not read.
 
 mod background;
+mod child;
 mod replies;
 
+use super::asked::{Answered, Asked};
 use super::exit_status::{ExitStatus, RunError};
 use super::malloc_tuning::Trimmer;
 use super::open_source::{event_method_arg, open};
@@ -18,7 +20,7 @@ use crate::collect::{Engines, Source};
 use crate::frame::Encoder;
 use crate::model::{Backend, OwnersBy, Sample, Shown, Verify, Wants};
 use background::Background;
-use replies::{Answered, Asked};
+pub(super) use child::run as run_child;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::io::Errno;

@@ -1,5 +1,6 @@
 //! Notification of an alert, as configured: terminal bell, desktop notification, command.
 
+use super::environment;
 use crate::cli::settings::Alerts;
 use crate::cli::settings::value::{CommandLine, Notify};
 use crate::model::text::escape;
@@ -66,13 +67,15 @@ fn run(program: &str, args: &[String], json: &str) -> Result<(), String> {
     let Some(permit) = Permit::acquire() else {
         return Err(format!("alert command {program}: not started, {MAX_RUNNING} are still running"));
     };
-    let mut child = Command::new(program)
-        .args(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(failed)?;
+    let mut command = Command::new(program);
+    command.args(args).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    for (name, value) in environment::account_variables() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    let mut child = command.spawn().map_err(failed)?;
     let json = format!("{json}\n");
     // A command that does not read its input blocks only this thread: when it exits or is killed the pipe breaks.
     let mut input = child.stdin.take();

@@ -159,6 +159,11 @@ fn user(page: &mut Page) {
     let (real, effective) = (rustix::process::getuid().as_raw(), rustix::process::geteuid().as_raw());
     page.line("uid", &format!("{real}, effective {effective}"));
     page.line("capabilities", &capabilities());
+    let separate = crate::privilege::has_any();
+    page.line(
+        "collector",
+        if separate { "process of its own in the dashboard" } else { "thread, no privilege" },
+    );
     let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     let initial = map.split_whitespace().eq(["0", "0", "4294967295"]);
     page.line("user ns", if initial { "initial" } else { "not the initial one" });

@@ -1,6 +1,7 @@
 //! The dashboard: starts the threads that collect, read keys and catch signals; the calling thread draws.
 
 use super::collector::Collector;
+use super::collector_process::CollectorProcess;
 use super::confine::{Outside, Stage};
 use super::environment::TerminalEnv;
 use super::exit_status::{ExitStatus, RunError};
@@ -10,6 +11,7 @@ use super::open_source::open_recording;
 use super::past::{Context, Past};
 use super::poll_age::{PollAge, watch_age};
 use super::poller::{PollEvent, Poller};
+use super::process_source::ProcessSource;
 use super::recorder::Beside;
 use super::reverse_dns::Resolver;
 use super::state_files::Saved;
@@ -49,7 +51,11 @@ use std::time::{Duration, Instant};
 const BACKGROUND_ABOVE: usize = 10_000;
 
 /// Runs until the user quits, the terminal closes or a signal arrives.
-pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> {
+pub(super) fn run(
+    plan: &Plan,
+    list: &ListPlan,
+    mut process: Option<CollectorProcess>,
+) -> Result<ExitStatus, RunError> {
     let cannot = |action: &str| {
         let action = action.to_owned();
         move |e: io::Error| RunError::Dashboard(format!("{action}: {e}"))
@@ -60,6 +66,10 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
     set_lang(options.lang);
     let query_background = env.supports_queries() && options.color != Color::None;
     let mut app = App::new(options);
+    if let Some(process) = process.as_mut().filter(|_| read_only) {
+        process.take_no_acts();
+    }
+    let runs = process.as_ref().map(CollectorProcess::in_words);
     let (events, inbox) = mpsc::channel();
     watch_signals(events.clone()).map_err(cannot("watch signals"))?;
     let poll_events = events.clone();
@@ -94,14 +104,19 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
             let fleet = FleetPoller::start(&connection, interval, &common, send, on_reply);
             Collector::Fleet(fleet.map_err(cannot("start the threads of the hosts"))?)
         }
-        None => Collector::One(start_poller(plan, interval, &hosts, feed)?),
+        None => Collector::One(start_poller(plan, (process.as_mut(), interval), &hosts, feed)?),
     };
     let (history, replies) = (environment::history_file(), events.clone());
-    let prober = start_prober(plan.is_live(), events.clone()).map_err(cannot("start the probing thread"))?;
-    let answerer = start_answerer(plan, events.clone()).map_err(cannot("start the answering thread"))?;
+    let prober = start_prober(plan.is_live(), process.as_mut(), events.clone())
+        .map_err(cannot("start the probing thread"))?;
+    let answerer = start_answerer(plan, process.as_mut(), events.clone())
+        .map_err(cannot("start the answering thread"))?;
+    let is_separate = process.is_some();
+    let acts = process.as_mut().and_then(CollectorProcess::acts);
+    let acts = Arc::new(Mutex::new(acts));
     let config = plan.config_file.clone().or_else(environment::config_file);
     sandbox = sandbox.or_else(|| confine::dashboard(plan, Stage::AfterCollector));
-    app.set_sandbox(sandbox);
+    app.set_sandbox(sandbox.into_iter().chain(runs).reduce(|a, b| format!("{a}; {b}")));
     let arranger =
         start_arranger(events.clone(), arranger_failed).map_err(cannot("start the arranging thread"))?;
     let guard = terminal::Guard::enter().map_err(cannot("set up the terminal"))?;
@@ -144,8 +159,14 @@ pub(super) fn run(plan: &Plan, list: &ListPlan) -> Result<ExitStatus, RunError> 
                 }
                 Effect::Act(act) => {
                     let (replies, refresh) = (replies.clone(), poller.refresher());
+                    let acts = Arc::clone(&acts);
                     outside.run(move || {
-                        let status = action::run(&act, (!read_only).then_some(&mut action::here));
+                        let mut acts = acts.lock().unwrap_or_else(PoisonError::into_inner);
+                        let status = match acts.as_mut() {
+                            Some(asker) => action::run(&act, Some(&mut |act| asker.act(act))),
+                            None if read_only || is_separate => action::run(&act, None),
+                            None => action::run(&act, Some(&mut action::here)),
+                        };
                         refresh();
                         let _ = replies.send(Event::Status(status));
                     });
@@ -245,9 +266,20 @@ impl Feed {
 }
 
 /// Starts the thread that reads this machine, a recording or demo data.
-fn start_poller(plan: &Plan, interval: Duration, hosts: &Arc<Hosts>, feed: Feed) -> Result<Poller, RunError> {
+fn start_poller(
+    plan: &Plan,
+    (process, interval): (Option<&mut CollectorProcess>, Duration),
+    hosts: &Arc<Hosts>,
+    feed: Feed,
+) -> Result<Poller, RunError> {
     // Opened before the terminal is set up, so that an error is a plain line.
-    let source = super::open_source::open(plan, Engines::Later)?;
+    let source = match process {
+        Some(process) => {
+            // One that does not answer is reported as one that ends later.
+            Box::new(ProcessSource::new(process.frames(plan)?, process.pid(), plan))
+        }
+        None => super::open_source::open(plan, Engines::Later)?,
+    };
     // A recording is as old as it is.
     if plan.recording.is_none() {
         watch_age(&feed.age, feed.events.clone())
@@ -419,18 +451,30 @@ fn start_arranger(events: Sender<Event>, failure: Sender<String>) -> io::Result<
 }
 
 /// Starts the thread that reads what only the details show: with many sockets even one lookup can take the kernel a while.
-fn start_prober(live: bool, events: Sender<Event>) -> io::Result<Worker<ProbeRequest>> {
+fn start_prober(
+    live: bool,
+    process: Option<&mut CollectorProcess>,
+    events: Sender<Event>,
+) -> io::Result<Worker<ProbeRequest>> {
+    let mut asker = process.map(CollectorProcess::probes);
     Worker::start("probe", move |request| {
-        let result = asked::details(live, &request);
+        let asked = asker.as_mut().and_then(|a| a.details(&request));
+        let result = asked.unwrap_or_else(|| asked::details(live, &request));
         events.send(Event::Probed(request, Box::new(result))).is_ok()
     })
 }
 
 /// Starts the thread that answers questions: it enters namespaces, and reads what no poll reads.
-fn start_answerer(plan: &Plan, events: Sender<Event>) -> io::Result<Worker<Question>> {
+fn start_answerer(
+    plan: &Plan,
+    process: Option<&mut CollectorProcess>,
+    events: Sender<Event>,
+) -> io::Result<Worker<Question>> {
     let plan = plan.without_command();
+    let mut asker = process.map(CollectorProcess::why);
     Worker::start("why", move |question| {
-        let result = asked::answer(&plan, &question);
+        let asked = asker.as_mut().and_then(|a| a.answer(&question));
+        let result = asked.unwrap_or_else(|| asked::answer(&plan, &question));
         events.send(Event::Answered(question, Box::new(result))).is_ok()
     })
 }

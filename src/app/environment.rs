@@ -4,13 +4,52 @@ use super::terminfo::Terminfo;
 use crate::explain::Lang;
 use crate::tui::Color;
 use std::env;
+use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::OnceLock;
+
+/// Name and home directory of a user, as far as the user database has them.
+#[derive(Debug, Default)]
+pub(super) struct Account {
+    /// Login name.
+    pub(super) name: Option<String>,
+    /// Home directory.
+    pub(super) home: Option<PathBuf>,
+}
+
+/// Account of the user that this process became.
+static ACCOUNT: OnceLock<Account> = OnceLock::new();
+
+/// Sets the account of the user that this process became, in place of that of the environment.
+pub(super) fn set_account(account: Account) {
+    let _ = ACCOUNT.set(account);
+}
+
+/// Variables of that account, for a program that is started; `None` for one that the program must not have. Empty if this process is
+/// still the user of its environment.
+pub(super) fn account_variables() -> Vec<(&'static str, Option<OsString>)> {
+    let Some(Account { name, home }) = ACCOUNT.get() else { return Vec::new() };
+    let name = name.as_ref().map(OsString::from);
+    vec![("HOME", home.clone().map(Into::into)), ("USER", name.clone()), ("LOGNAME", name)]
+}
+
+/// User and group who called `sudo(8)` (`SUDO_UID`, `SUDO_GID`); `None` if that is root, or it was not called.
+pub(super) fn sudo_user() -> Option<(u32, u32)> {
+    let number = |name| env::var(name).ok()?.parse::<u32>().ok();
+    let uid = number("SUDO_UID").filter(|uid| *uid != 0 && *uid != u32::MAX)?;
+    Some((uid, number("SUDO_GID").filter(|gid| *gid != u32::MAX)?))
+}
+
+/// Returns true if a shell asks for completions.
+pub(super) fn completes() -> bool {
+    env::var_os("COMPLETE").is_some()
+}
 
 /// A file of this program in an XDG base directory: that of the variable, or this folder in the home directory. `None` if
 /// neither is an absolute path.
 fn xdg_file(variable: &str, home: &str, file: &str) -> Option<PathBuf> {
     let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
-    let base = absolute(variable).or_else(|| Some(absolute("HOME")?.join(home)))?;
+    let base = absolute(variable).or_else(|| Some(home_dir()?.join(home)))?;
     Some(base.join("sockscope").join(file))
 }
 
@@ -55,7 +94,9 @@ pub(super) fn spool_dir() -> Option<PathBuf> {
 
 /// Home directory of the user.
 pub(super) fn home_dir() -> Option<PathBuf> {
-    env::var_os("HOME").map(PathBuf::from).filter(|p| p.is_absolute())
+    let own = || env::var_os("HOME").map(PathBuf::from);
+    let home = ACCOUNT.get().map_or_else(own, |account| account.home.clone());
+    home.filter(|p| p.is_absolute())
 }
 
 /// Directory of the configuration of `ssh`.
@@ -94,7 +135,7 @@ const TRUE_COLOR: &[&str] =
 fn terminfo_folders() -> Vec<PathBuf> {
     let var = |name| env::var_os(name).filter(|v| !v.is_empty());
     let own = var("TERMINFO").map(PathBuf::from);
-    let home = var("HOME").map(|h| PathBuf::from(h).join(".terminfo"));
+    let home = home_dir().map(|h| h.join(".terminfo"));
     let listed = var("TERMINFO_DIRS").map_or_else(Vec::new, |v| env::split_paths(&v).collect());
     let system = [
         "/etc/terminfo",

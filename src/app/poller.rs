@@ -365,7 +365,7 @@ fn poll(
         };
         shared.await_release(&sent[1]);
         started = Some(Instant::now());
-        let cpu_before = cpu_time();
+        let cpu_before = cpu_time() + source.cpu_elsewhere();
         if first {
             first = false;
             yielding = true;
@@ -435,7 +435,8 @@ fn poll(
             let _ = rustix::process::setpriority_process(None, NICE);
         }
         let configured = lock(&shared.control).interval;
-        if let Some(effective) = pace.record(cpu_time().saturating_sub(cpu_before), configured)
+        if let Some(effective) =
+            pace.record((cpu_time() + source.cpu_elsewhere()).saturating_sub(cpu_before), configured)
             && !send(PollEvent::EffectiveInterval(effective))
         {
             return;

@@ -16,6 +16,7 @@ use super::source::{CollectError, Source};
 use crate::model::{
     Container, ContainerEngine, FaultKind, FaultSubject, Process, Reads, Sample, Unit, Wants,
 };
+pub use engine_socket::ENGINE_VARIABLES;
 use engine_socket::{EngineSocket, engine_sockets};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeSet;

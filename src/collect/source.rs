@@ -4,11 +4,17 @@ use crate::model::{Sample, Stamp, Wants};
 use rustix::time::{ClockId, clock_gettime};
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Source of samples.
 pub trait Source: Send {
     /// Reads one sample of what is wanted.
     fn sample(&mut self, wants: &Wants) -> Result<Sample, CollectError>;
+
+    /// CPU time that another process on this machine has taken for the samples so far.
+    fn cpu_elsewhere(&mut self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Continues after a moment, nanoseconds since 1970: of use for recordings only.
     fn resume(&mut self, _unix_ns: u64) {}

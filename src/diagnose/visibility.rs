@@ -3,7 +3,7 @@
 use super::unjudged;
 use crate::format::thousands;
 use crate::model::lang::{noop, tr};
-use crate::model::{FaultKind, Missing, Snapshot};
+use crate::model::{FaultKind, FaultSubject, Missing, Snapshot};
 use crate::msg;
 
 /// Ways to see the owners of all sockets. A line that starts with blanks is for copying verbatim.
@@ -36,6 +36,15 @@ pub fn hidden(snap: &Snapshot) -> Vec<Hidden> {
     let v = snap.sample.privileges;
     let mut out = Vec::new();
     let mut add = |summary: String, advice| out.push(Hidden { summary, advice });
+    if let Some(fault) = snap.sample.faults.iter().find(|f| f.subject == FaultSubject::CollectorProcess) {
+        add(
+            msg!("collector process: {}; only what a user without privilege can read", fault.detail),
+            tr(
+                "The process that kept the privileges of this one was killed, failed or did not answer. The rows and the past stay; quit \
+             and start sockscope again to see all owners, and to act.",
+            ),
+        );
+    }
     for (why, n) in &snap.hidden {
         let n = thousands(u64::from(*n));
         let without = match n.as_str() {
@@ -101,7 +110,7 @@ pub fn hidden(snap: &Snapshot) -> Vec<Hidden> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{FaultSubject, Privileges};
+    use crate::model::Privileges;
     use crate::testing::snapshot;
 
     fn summaries(v: Privileges, hidden_by: Missing) -> Vec<String> {

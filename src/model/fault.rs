@@ -204,6 +204,8 @@ pub enum FaultSubject {
     Containers,
     /// Samples of a recording.
     Recording,
+    /// Process that reads with privilege for the dashboard.
+    CollectorProcess,
     /// This file or directory of a captured tree: `net`, `PID/fd`.
     Captured(Arc<str>),
 }
@@ -283,6 +285,7 @@ impl fmt::Display for FaultSubject {
             Self::Conntrack => tr("conntrack entries"),
             Self::Containers => tr("container names"),
             Self::Recording => tr("recording"),
+            Self::CollectorProcess => tr("collector process"),
         })
     }
 }

@@ -12,10 +12,11 @@ pub(crate) const INSIDE: &str = "SOCKSCOPE_TEST_INSIDE";
 /// Environment variable set by `tests/run --light`: tests that need more than Rust are listed as ignored, with the reason.
 const LIGHT: &str = "SOCKSCOPE_TEST_LIGHT";
 
-/// Mounts over the directories of the machine, then runs the program. The shell stays: as process 1 it reaps orphans.
+/// Mounts over the directories of the machine, then runs the program, without the user who called `sudo`: a dashboard would become that
+/// user. The shell stays: as process 1 it reaps orphans.
 const SETUP: &str = "grep ' - nsfs ' /proc/self/mountinfo | cut -d ' ' -f 5 | \
      while read -r at; do umount -l \"$at\" 2> /dev/null; done; \
-     mount -t tmpfs none /run && mkdir /run/home && export HOME=/run/home && \"$0\" \"$@\"; exit $?";
+     mount -t tmpfs none /run && mkdir /run/home && export HOME=/run/home && unset SUDO_UID SUDO_GID && \"$0\" \"$@\"; exit $?";
 
 /// Sockets and files of the machine in these directories would lead outside.
 const LEADS_OUTSIDE: &[&str] = &[

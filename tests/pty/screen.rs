@@ -48,7 +48,7 @@ impl Screen {
         let mut command = CommandBuilder::new(program);
         command.args(args);
         command.cwd(".");
-        for name in ["NO_COLOR", "COLORTERM", "LC_ALL", "LC_CTYPE"] {
+        for name in ["NO_COLOR", "COLORTERM", "LC_ALL", "LC_CTYPE", "SUDO_UID", "SUDO_GID"] {
             command.env_remove(name);
         }
         let home = tempfile::tempdir().unwrap();

@@ -1,17 +1,12 @@
 //! Replies of an agent to questions beside samples.
 
-use super::super::{action, asked, why};
+use crate::app::asked::{self, Answered, Asked};
+use crate::app::{action, why};
 use crate::cli::Plan;
 use crate::collect::remote::{Ask, Kind, Reply, StreamError, message};
-use crate::diagnose::why::{Answer, Question};
-use crate::tui::event::{ProbeRequest, ProbeResult};
+use crate::tui::event::ProbeRequest;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Question of a screen.
-pub(super) type Asked = Ask<Question>;
-/// Reply to it.
-pub(super) type Answered = Reply<ProbeResult, Answer>;
 
 /// Longest wait for a real connect.
 const MAX_CONNECT: Duration = Duration::from_secs(60);

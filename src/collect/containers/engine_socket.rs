@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 /// Interval between two attempts to connect to a socket whose accept queue is full: `poll` does not report it.
 const RETRY: Duration = Duration::from_millis(10);
 
+/// Environment variables that name sockets of engines: of Docker, of Podman, and the directory of those of a user.
+pub const ENGINE_VARIABLES: [&str; 3] = ["DOCKER_HOST", "CONTAINER_HOST", "XDG_RUNTIME_DIR"];
+
 /// Socket of a possible engine.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct EngineSocket {
@@ -29,12 +32,13 @@ pub(crate) fn engine_sockets() -> Vec<EngineSocket> {
         Some(PathBuf::from(value.strip_prefix("unix://")?))
     };
     let trusted = |path: PathBuf| EngineSocket { path, owner: None };
+    let [docker, podman, runtime] = ENGINE_VARIABLES;
     let mut out = vec![
-        trusted(from_env("DOCKER_HOST").unwrap_or_else(|| "/var/run/docker.sock".into())),
-        trusted(from_env("CONTAINER_HOST").unwrap_or_else(|| "/run/podman/podman.sock".into())),
+        trusted(from_env(docker).unwrap_or_else(|| "/var/run/docker.sock".into())),
+        trusted(from_env(podman).unwrap_or_else(|| "/run/podman/podman.sock".into())),
     ];
     let uid = rustix::process::geteuid();
-    let own = match std::env::var_os("XDG_RUNTIME_DIR") {
+    let own = match std::env::var_os(runtime) {
         Some(dir) => PathBuf::from(dir),
         None => format!("/run/user/{}", uid.as_raw()).into(),
     };

@@ -93,6 +93,11 @@ impl<R: Read, W: Write> FrameSource<R, W> {
         self
     }
 
+    /// Stream from the agent.
+    pub const fn input(&self) -> &R {
+        &self.input
+    }
+
     /// Hello of the agent.
     pub const fn hello(&self) -> &Hello {
         &self.hello
