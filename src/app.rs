@@ -38,6 +38,7 @@ mod print;
 mod process_source;
 #[cfg(feature = "sql")]
 mod query;
+mod questions;
 mod reader;
 mod record;
 mod recorder;

@@ -7,10 +7,10 @@ mod background;
 mod child;
 mod replies;
 
-use super::asked::{Answered, Asked};
 use super::exit_status::{ExitStatus, RunError};
 use super::malloc_tuning::Trimmer;
 use super::open_source::{event_method_arg, open};
+use super::questions::{Answered, Asked};
 use crate::cli::settings::value::{BackendArg, OwnersArg};
 use crate::cli::{Plan, Settings, UsageError};
 use crate::collect::remote::{

@@ -3,16 +3,10 @@
 use super::why;
 use crate::cli::Plan;
 use crate::collect::probe;
-use crate::collect::remote::{Ask, Reply};
 use crate::diagnose::why::{Answer, Question};
 use crate::model::Missing;
 use crate::model::lang::{noop, tr};
 use crate::tui::event::{ProbeRequest, ProbeResult};
-
-/// Question of a dashboard to an agent.
-pub(super) type Asked = Ask<Question>;
-/// Reply to it.
-pub(super) type Answered = Reply<ProbeResult, Answer>;
 
 /// Answers a question, on a live machine only: the time of the answer, nanoseconds since 1970, and the answer.
 pub(super) fn answer(plan: &Plan, question: &Question) -> Result<(u64, Answer), String> {

@@ -7,15 +7,13 @@
 //!
 //! (Giving them up in one process loses the owners of sockets, new network namespaces and `SOCK_DESTROY`.)
 
-use super::asked::{Answered, Asked};
 use super::environment::{self, Account};
 use super::exit_status::RunError;
 use super::open_source::methods;
+use super::questions::{Answered, Asked, probe_of};
 use crate::cli::args::Command as Subcommand;
 use crate::cli::{Args, Plan};
-use crate::collect::remote::{
-    ActOn, Ask, FrameSource, Hello, Methods, Outcome, ProbeOf, ProcessId, Reply, SocketTarget, StreamError,
-};
+use crate::collect::remote::{ActOn, Ask, FrameSource, Hello, Methods, Outcome, Reply, StreamError};
 use crate::collect::{CollectError, ENGINE_VARIABLES};
 use crate::diagnose::why::{Answer, Question};
 use crate::privilege::{self, PrivilegeError, User};
@@ -263,9 +261,7 @@ impl Asker {
 
     /// Details of one row; `None` if the collector does not answer any more.
     pub(super) fn details(&mut self, request: &ProbeRequest) -> Option<ProbeResult> {
-        let inet = request.inet.as_deref().map(|(s, netns)| SocketTarget::new(s, netns.unwrap_or(0)));
-        let process = ProcessId::from(&*request.process);
-        match self.ask(&Ask::Probe(ProbeOf { process, socket: request.socket, inet })) {
+        match self.ask(&Ask::Probe(probe_of(request))) {
             Ok(Reply::Probed(result)) => Some(result),
             _ => None,
         }

@@ -1,10 +1,10 @@
 //! Questions of the dashboard to its hosts, each over the connection that its samples come from, and their replies.
 
-use crate::collect::remote::{Ask, AskKind, Asker, NoReply, ProbeOf, ProcessId, Reply, SocketTarget};
-use crate::diagnose::why::{Answer, Question};
+use super::questions::{Answered, Asked, probe_of};
+use crate::collect::remote::{Ask, AskKind, Asker, NoReply, Reply};
 use crate::model::lang::{noop, tr};
 use crate::msg;
-use crate::tui::event::{AskedHost, HostAsk, HostReply, ProbeRequest, ProbeResult};
+use crate::tui::event::{AskedHost, HostAsk, HostReply};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Function that takes replies.
@@ -67,17 +67,11 @@ impl FleetAsks {
 
 /// Kind and body of a question.
 fn question(ask: &HostAsk) -> Result<(AskKind, Vec<u8>), String> {
-    let ask: Ask<Question> = match ask {
+    let ask: Asked = match ask {
         HostAsk::Probe(request) => Ask::Probe(probe_of(request)),
         HostAsk::Why(question) => Ask::Why(question.clone()),
     };
     serde_json::to_vec(&ask).map(|body| (ask.kind(), body)).map_err(|e| e.to_string())
-}
-
-/// Row of a request, by what identifies it on its host.
-fn probe_of(request: &ProbeRequest) -> ProbeOf {
-    let inet = request.inet.as_deref().map(|(s, netns)| SocketTarget::new(s, netns.unwrap_or(0)));
-    ProbeOf { process: ProcessId::from(&*request.process), socket: request.socket, inet }
 }
 
 /// Reason why a question has no reply.
@@ -99,7 +93,7 @@ fn no_reply(why: &NoReply) -> HostReply {
 
 /// Reply of a body. One that cannot be read is that of another version, and no reason to end the connection.
 fn read(body: &[u8]) -> HostReply {
-    match serde_json::from_slice::<Reply<ProbeResult, Answer>>(body) {
+    match serde_json::from_slice::<Answered>(body) {
         Ok(Reply::Probed(result)) => HostReply::Probed(Box::new(result)),
         Ok(Reply::Answered(answer)) => HostReply::Answered(Box::new(answer)),
         Ok(Reply::Refused(why)) => HostReply::Refused(why),
@@ -111,6 +105,7 @@ fn read(body: &[u8]) -> HostReply {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diagnose::why::Question;
     use std::sync::mpsc::channel;
 
     #[test]

@@ -1,7 +1,7 @@
 //! Questions answered in a thread of their own, so that samples go on meanwhile. Replies are in the order of the questions.
 
 use super::End;
-use crate::app::asked::{Answered, Asked};
+use crate::app::questions::{Answered, Asked};
 use crate::collect::remote::{Methods, StreamError};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -1,6 +1,7 @@
 //! Replies of an agent to questions beside samples.
 
-use crate::app::asked::{self, Answered, Asked};
+use crate::app::asked;
+use crate::app::questions::{Answered, Asked};
 use crate::app::{action, why};
 use crate::cli::Plan;
 use crate::collect::remote::{Ask, Kind, Reply, StreamError, message};

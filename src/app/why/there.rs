@@ -5,6 +5,7 @@ use super::read::wants_of;
 use crate::app::exit_status::RunError;
 use crate::app::fleet::{Connection, connect_limit};
 use crate::app::fleet_asks::unanswered;
+use crate::app::questions::Answered;
 use crate::cli::why::{Target, WhyPlan};
 use crate::cli::{Plan, UsageError};
 use crate::collect::remote::{Ask, NoReply, Remote, Reply};
@@ -12,7 +13,6 @@ use crate::derive::Engine;
 use crate::diagnose::why::{Answer, Question};
 use crate::model::Snapshot;
 use crate::model::text::escape;
-use crate::tui::event::ProbeResult;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -105,7 +105,7 @@ impl There {
             }
             Err(RecvTimeoutError::Disconnected) => return Err(self.failed("the connection ended")),
         };
-        match serde_json::from_slice::<Reply<ProbeResult, Answer>>(&reply) {
+        match serde_json::from_slice::<Answered>(&reply) {
             Ok(Reply::Answered(Ok((_, answer)))) => Ok(answer),
             Ok(Reply::Answered(Err(why)) | Reply::Refused(why)) => Err(self.failed(&why)),
             Ok(_) => Err(self.failed("the reply is one to something else")),
