@@ -255,6 +255,7 @@ const CASES: &[Case] = cases! {
     Root collector_files ["prlimit", "mount"] {
         configuration_and_history_are_those_of_the_caller_of_sudo
         recording_is_that_of_the_caller_of_sudo
+        root_keeps_its_history_in_a_home_that_is_read_only
     }
     Root collector_streams [] {
         forged_acts_are_refused

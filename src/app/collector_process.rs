@@ -12,7 +12,7 @@ use super::exit_status::RunError;
 use super::open_source::methods;
 use super::questions::{Answered, Asked, probe_of};
 use crate::cli::args::Command as Subcommand;
-use crate::cli::{Args, Plan};
+use crate::cli::{Args, Plan, user_file};
 use crate::collect::remote::{ActOn, Ask, FrameSource, Hello, Methods, Outcome, Reply, StreamError};
 use crate::collect::{CollectError, ENGINE_VARIABLES};
 use crate::diagnose::why::{Answer, Question};
@@ -104,6 +104,10 @@ pub(super) fn start(args: &Args) -> Result<Option<CollectorProcess>, StartError>
             environment::set_account(account);
             return Ok(Some(process));
         }
+    }
+    // The home directory of root has the mode 0550 in some distributions: afterwards nothing could be made in it.
+    if let Some(file) = environment::session_file() {
+        let _ = user_file::make_directory_of(&file);
     }
     privilege::give_up(None)?;
     Ok(Some(process))

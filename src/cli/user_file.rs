@@ -33,7 +33,7 @@ pub fn read(file: &Path) -> io::Result<String> {
 
 /// Makes the directory of a file if it is missing, and checks that it is this user's own: root with the `HOME` of somebody
 /// writes nothing there, nor where a link there leads to.
-fn own_directory(file: &Path) -> io::Result<()> {
+pub fn make_directory_of(file: &Path) -> io::Result<()> {
     let Some(dir) = file.parent().filter(|d| !d.as_os_str().is_empty()) else { return Ok(()) };
     let existing = dir.ancestors().find_map(|d| fs::canonicalize(d).ok());
     for path in dir.ancestors().chain(existing.iter().flat_map(|d| d.ancestors())) {
@@ -66,12 +66,12 @@ fn is_unmapped(uid: u32) -> bool {
 /// Replaces a file: written beside it as a new file and renamed, so that neither a full disk loses anything nor a link is
 /// followed. A link to a file of this user's own is kept. A new file is readable only by the user.
 pub fn replace(file: &Path, text: &str) -> io::Result<()> {
-    own_directory(file)?;
+    make_directory_of(file)?;
     let file: PathBuf = match fs::symlink_metadata(file) {
         Ok(m) if m.is_symlink() => {
             trusted(file)?;
             let target = fs::canonicalize(file)?;
-            own_directory(&target)?;
+            make_directory_of(&target)?;
             target
         }
         _ => file.to_owned(),
@@ -144,7 +144,7 @@ pub fn write_to<T>(out: File, write: impl FnOnce(&mut dyn Write) -> io::Result<T
 
 /// Writes a new file of the user's own, with its directory.
 pub fn write_new_own(file: &Path, text: &str) -> io::Result<()> {
-    own_directory(file)?;
+    make_directory_of(file)?;
     write_new(file, |out| out.write_all(text.as_bytes()))
 }
 

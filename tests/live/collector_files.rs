@@ -3,6 +3,7 @@
 use super::collector_process::{CALLER, by_sudo_with, collector, status};
 use super::compare::check;
 use super::netns::sh;
+use crate::screen::Screen;
 use crate::wait::until;
 use std::fs;
 use std::net::TcpListener;
@@ -121,6 +122,25 @@ pub(crate) fn recording_is_that_of_the_caller_of_sudo() -> Result<(), String> {
     check(!Path::new("/run/closed/kept").exists(), || "it was made by root".to_owned())?;
     screen.keys("q");
     screen.ends();
+    drop(listener);
+    Ok(())
+}
+
+/// Root without sudo keeps its history where its home directory can be written with a capability only, as `/root` of the mode 0550.
+pub(crate) fn root_keeps_its_history_in_a_home_that_is_read_only() -> Result<(), String> {
+    sh("mkdir -m 550 /run/root")?;
+    let env = [&NO_XDG[..], &[("HOME", "/run/root"), ("SUDO_UID", "0")]].concat();
+    let listener = TcpListener::bind("127.0.0.1:7933").map_err(|e| e.to_string())?;
+    let mut screen = Screen::sockscope(160, 40, &["--interval", "300ms"], &env);
+    screen.shows("127.0.0.1:7933");
+    collector(screen.pid())?;
+    screen.keys("/lport:7933\r");
+    screen.shows("1 of");
+    screen.keys("q");
+    check(screen.ends() == 0, || "exit status".to_owned())?;
+    let history =
+        fs::read_to_string("/run/root/.local/state/sockscope/history").map_err(|e| e.to_string())?;
+    check(history.contains("lport:7933"), || history)?;
     drop(listener);
     Ok(())
 }
