@@ -144,9 +144,7 @@ pub(crate) fn details_and_why_are_read_on_the_host_of_the_row() -> Result<(), St
             && s.lines().any(|l| l.contains("closed ") && l.contains("127.0.0.1:8001"))
     });
     screen.keys("\x1b[B\x1b[BW");
-    screen.until("the answer to an event", |s| {
-        s.contains("why on h1") && (s.contains("read at") || s.contains("no process"))
-    });
+    screen.until("the answer to an event", |s| s.contains("why on h1") && s.contains("read at"));
     screen.keys("q");
     screen.until("an alert", |s| {
         connect();

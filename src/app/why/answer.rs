@@ -75,9 +75,12 @@ fn clients(
 }
 
 fn connection(plan: &Plan, snap: &Snapshot, c: &Connection) -> Result<Answer, RunError> {
-    if let Some(pid) = c.pid.filter(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+    let ended = c.pid.filter(|pid| !Path::new(&format!("/proc/{pid}")).exists());
+    if let Some(pid) = ended.filter(|_| c.netns == 0) {
         return Err(UsageError(format!("why: no process {pid}")).into());
     }
+    // The process of an event ended: its network namespace and user are known all the same.
+    let c = &Connection { pid: c.pid.filter(|_| ended.is_none()), ..c.clone() };
     let (netns, uid) = client_of(snap, c)?;
     let pairs = connections(plan, snap, netns)?;
     let number = position(&pairs, snap.netns_inode(netns)).unwrap_or(netns);
