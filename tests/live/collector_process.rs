@@ -222,7 +222,9 @@ fn stop_at_start(screen: u32) -> Result<u32, String> {
         match stop_of(parent)? {
             WaitStatus::PtraceEvent(_, _, libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK) => {
                 let child = ptrace::getevent(parent).map_err(text)?;
-                break NixPid::from_raw(i32::try_from(child).map_err(|e| e.to_string())?);
+                // A C long, whose width is that of the target.
+                let pid: i32 = child.to_string().parse().map_err(|_| "no pid")?;
+                break NixPid::from_raw(pid);
             }
             WaitStatus::Stopped(_, signal) => ptrace::cont(parent, signal).map_err(text)?,
             WaitStatus::Exited(..) | WaitStatus::Signaled(..) => return Err("it ended".to_owned()),

@@ -151,6 +151,20 @@ fn hint_of_the_status_line_is_whole_or_left_out() {
 }
 
 #[test]
+fn status_line_is_cut_once() {
+    for w in 40..=160 {
+        let mut s = Screen::new(w, 24);
+        let mut snap: Arc<Snapshot> = Arc::clone(POLLS.last().unwrap());
+        Arc::make_mut(&mut snap).hidden =
+            vec![(Missing::NoLabels, 1), (Missing::Gone, 2), (Missing::NotPermitted, 3)];
+        s.app.handle(Event::from(snap));
+        let screen = s.screen();
+        let line = screen.lines().rev().nth(1).unwrap();
+        assert!(!line.contains("\u{2026}\u{2026}") && line.matches('\u{2026}').count() < 2, "{w}: {line}");
+    }
+}
+
+#[test]
 fn time_of_the_top_alert_is_whole_or_left_out() {
     for size in ["60x15", "64x15", "70x20", "80x24"] {
         let mut program = Command::new(env!("CARGO_BIN_EXE_sockscope"));

@@ -153,6 +153,9 @@ pub(crate) fn draw(app: &App, canvas: &mut Canvas<'_>, area: Rect, header: Rect)
         let whole = forms.iter().find(|form| bare.len() < text.len() && width(form) <= room);
         let words = leading_words(whole.map_or(bare, String::as_str), room, app.glyphs.cut);
         x = canvas.put(x, y, room, &words, *style);
+        if matches!(words, Cow::Owned(_)) {
+            break;
+        }
     }
 }
 
