@@ -26,6 +26,8 @@ mod cases;
 #[allow(dead_code)]
 #[path = "isolation/namespaces.rs"]
 mod namespaces;
+#[path = "isolation/proc_status.rs"]
+mod proc_status;
 #[allow(dead_code)]
 #[path = "pty/screen.rs"]
 mod screen;

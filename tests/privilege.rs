@@ -4,11 +4,14 @@
 // Tests may panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "isolation/proc_status.rs"]
+mod proc_status;
 #[path = "pty/screen.rs"]
 #[allow(dead_code)]
 mod screen;
 
 use clap::CommandFactory;
+use proc_status::status;
 use screen::Screen;
 use sockscope::cli::Args;
 use std::collections::BTreeSet;
@@ -243,23 +246,12 @@ fn capped_program_closes_no_connection_of_another_user() {
     ];
     let mut screen = Screen::start(Path::new("setpriv"), 120, 36, &args, &[]);
     screen.shows("1 of");
-    screen.keys("\x1b[FK");
-    screen.until("list of actions", |t| t.contains("s close this socket"));
-    screen.keys("s");
-    screen.until("question", |t| t.contains('?'));
-    screen.keys("y");
+    screen.acts("s close this socket");
     screen.shows("requires root, or the user of the socket");
     near.write_all(b"x").unwrap();
     far.read_exact(&mut [0]).unwrap();
     screen.keys("q");
     screen.ends();
-}
-
-/// Value of a line of `/proc/PID/status`.
-fn status(pid: u32, name: &str) -> String {
-    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = text.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(':')).unwrap();
-    line.trim().to_owned()
 }
 
 #[test]
@@ -278,19 +270,19 @@ fn capped_dashboard_has_no_capability_and_its_collector_those_of_the_file() {
     screen.shows(&format!(" {} ", std::process::id()));
     let pid = screen.pid();
     for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
-        assert_eq!(status(pid, set), NONE, "{set} of the screen");
+        assert_eq!(status(pid, set), [NONE], "{set} of the screen");
     }
-    assert_eq!(status(pid, "NoNewPrivs"), "1");
+    assert_eq!(status(pid, "NoNewPrivs"), ["1"]);
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
     let collector: u32 = children.trim().parse().unwrap();
-    assert_eq!(status(collector, "CapPrm"), FILE);
+    assert_eq!(status(collector, "CapPrm"), [FILE]);
     // Raised around the read that needs them, by its thread alone.
     for set in ["CapEff", "CapInh", "CapAmb"] {
-        assert_eq!(status(collector, set), NONE, "{set} of the collector");
+        assert_eq!(status(collector, set), [NONE], "{set} of the collector");
     }
     for process in [pid, collector] {
         let ids = status(process, "Uid");
-        assert!(ids.split_whitespace().all(|id| id == user), "{ids}");
+        assert_eq!(ids, [&*user; 4], "{process}");
         // Another process of the user can neither read its memory nor take its descriptors.
         let by_user = ["--reuid", &user, "--regid", &user, "--clear-groups", "--", "ls"];
         let out = Command::new("setpriv").args(by_user).arg(format!("/proc/{process}/fd")).output().unwrap();

@@ -106,7 +106,8 @@ pub(super) fn start(args: &Args) -> Result<Option<CollectorProcess>, StartError>
         }
     }
     // The home directory of root has the mode 0550 in some distributions: afterwards nothing could be made in it.
-    if let Some(file) = environment::session_file() {
+    let is_root = rustix::process::getuid().is_root();
+    if let Some(file) = environment::session_file().filter(|_| is_root) {
         let _ = user_file::make_directory_of(&file);
     }
     privilege::give_up(None)?;

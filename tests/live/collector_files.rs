@@ -1,8 +1,9 @@
 //! Files of the dashboard that `sudo` starts: they are those of the user who called it.
 
-use super::collector_process::{CALLER, by_sudo_with, collector, status};
+use super::collector_process::{CALLER, by_sudo_with, collector};
 use super::compare::check;
 use super::netns::sh;
+use crate::proc_status::status;
 use crate::screen::Screen;
 use crate::wait::until;
 use std::fs;

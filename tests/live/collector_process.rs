@@ -1,6 +1,7 @@
 //! The collector as a process of its own, in a terminal: the screen has no privilege, and everything works as with it.
 
 use super::compare::check;
+use crate::proc_status::status;
 use crate::screen::Screen;
 use crate::wait::until;
 use nix::sys::ptrace::{self, Options};
@@ -14,13 +15,6 @@ use std::process::{Child, Command};
 
 /// User and group who called `sudo(8)`: without an entry in passwd(5).
 pub(crate) const CALLER: u32 = 61_234;
-
-/// Values of a line of `/proc/PID/status`.
-pub(crate) fn status(pid: u32, name: &str) -> Vec<String> {
-    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = text.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(':')).unwrap_or_default();
-    line.split_whitespace().map(str::to_owned).collect()
-}
 
 /// The collector process of a screen.
 pub(crate) fn collector(screen: u32) -> Result<u32, String> {
@@ -126,11 +120,7 @@ pub(crate) fn acts_are_carried_out_by_the_collector_process() -> Result<(), Stri
     let (far, _) = listener.accept().map_err(|e| e.to_string())?;
     let mut screen = by_sudo(&["sport:7912 state:established"]);
     screen.shows("1 of");
-    screen.keys("\x1b[FK");
-    screen.until("list of actions", |t| t.contains("s close this socket"));
-    screen.keys("s");
-    screen.until("question", |t| t.contains('?'));
-    screen.keys("y");
+    screen.acts("s close this socket");
     screen.shows("1 socket closed");
     screen.keys("q");
     screen.ends();
@@ -143,11 +133,7 @@ pub(crate) fn acts_are_carried_out_by_the_collector_process() -> Result<(), Stri
     screen.until("question", |t| t.contains('?') && t.contains("64"));
     screen.keys("y");
     screen.shows("fd limit is now");
-    screen.keys("\x1b[FK");
-    screen.until("list of actions", |t| t.contains("t SIGTERM"));
-    screen.keys("t");
-    screen.until("question", |t| t.contains('?') && t.contains("SIGTERM"));
-    screen.keys("y");
+    screen.acts("t SIGTERM");
     screen.shows("SIGTERM sent to");
     check(!process.wait().map_err(|e| e.to_string())?.success(), || "it was not signalled".to_owned())?;
     screen.keys("q");
@@ -170,11 +156,7 @@ pub(crate) fn killed_collector_process_is_shown() -> Result<(), String> {
     screen.shows("was killed, failed or did");
     screen.keys("\x1b\x1b");
     screen.shows("sleep");
-    screen.keys("\x1b[FK");
-    screen.until("list of actions", |t| t.contains("t SIGTERM"));
-    screen.keys("t");
-    screen.until("question", |t| t.contains('?') && t.contains("SIGTERM"));
-    screen.keys("y");
+    screen.acts("t SIGTERM");
     screen.shows("start sockscope again to act");
     check(process.try_wait().is_ok_and(|s| s.is_none()), || "it got the signal".to_owned())?;
     screen.keys("q");

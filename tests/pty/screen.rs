@@ -137,6 +137,15 @@ impl Screen {
         self.until(text, |s| s.contains(text))
     }
 
+    /// Chooses an action of the last row by its line in the list, such as `t SIGTERM`, and confirms it.
+    pub(crate) fn acts(&mut self, line: &str) {
+        self.keys("\x1b[FK");
+        self.shows(line);
+        self.keys(&line[..1]);
+        self.until("question", |t| t.contains('?') && !t.contains(line));
+        self.keys("y");
+    }
+
     /// Resizes the terminal.
     pub(crate) fn resize(&mut self, cols: u16, rows: u16) {
         self.seen.lock().unwrap().parser.screen_mut().set_size(some(rows), some(cols));

@@ -182,8 +182,8 @@ impl<R: Read, W: Write> FrameSource<R, W> {
         Ok(())
     }
 
-    /// Asks for a sample.
-    fn request(&mut self, wants: &Wants) -> Result<(), CollectError> {
+    /// Asks for a sample, which arrives later.
+    pub(super) fn request(&mut self, wants: &Wants) -> Result<(), CollectError> {
         // Rows on a screen change more often than the rest.
         let plain = Wants { verify: Verify::IfFew, ..wants.clone() };
         let changed = self.sent.as_ref() != Some(&plain);

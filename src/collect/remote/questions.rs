@@ -18,13 +18,11 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Reason why a question has no reply.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NoReply {
-    /// The agent does not answer questions of this kind.
-    #[error("sockscope {0} there does not answer this: install the version of this one")]
+    /// The agent, of this version, does not answer questions of this kind.
     NotAnswered(String),
-    /// The connection ended before, or there is none.
-    #[error("{0}")]
+    /// The connection ended before, or there is none: the reason.
     Lost(String),
 }
 
@@ -173,7 +171,7 @@ impl Exchange {
             let Some((wants, questions)) = self.requests.take() else { return Ok(()) };
             let is_new = self.send(source, wants, questions)?;
             // It may be there already.
-            if !is_new && self.wait(source.stream())? {
+            if !is_new && self.wait(source.input())? {
                 source.receive()?;
             }
         }
@@ -202,7 +200,7 @@ impl Exchange {
     ) -> Result<bool, CollectError> {
         let mut is_new = false;
         if let Some(wants) = wants {
-            source.send_request(&wants)?;
+            source.request(&wants)?;
             (self.awaits_sample, is_new) = (true, true);
         }
         for question in questions {

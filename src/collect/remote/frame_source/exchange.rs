@@ -3,7 +3,7 @@
 use super::{FrameSource, Kind, StreamError, message, unusable, write};
 use crate::collect::remote::Item;
 use crate::collect::source::CollectError;
-use crate::model::{Sample, Wants};
+use crate::model::Sample;
 use std::io::{Read, Write};
 
 /// Part of a stream that arrived.
@@ -16,16 +16,6 @@ pub(in crate::collect::remote) enum Arrived {
 }
 
 impl<R: Read, W: Write> FrameSource<R, W> {
-    /// Stream from the agent, to wait for.
-    pub(in crate::collect::remote) const fn stream(&self) -> &R {
-        &self.input
-    }
-
-    /// Asks for a sample, which arrives later.
-    pub(in crate::collect::remote) fn send_request(&mut self, wants: &Wants) -> Result<(), CollectError> {
-        self.request(wants)
-    }
-
     /// Asks a question with this body, whose reply arrives later.
     pub(in crate::collect::remote) fn send_question(&mut self, body: &[u8]) -> Result<(), CollectError> {
         write(&mut self.output, &message(Kind::Ask, body).map_err(|e| unusable(&e))?)
